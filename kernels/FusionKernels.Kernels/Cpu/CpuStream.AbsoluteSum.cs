@@ -1,0 +1,6 @@
+namespace FusionKernels.Kernels.Cpu;
+
+internal sealed partial class CpuStream
+{
+    public void AbsoluteSum(in Chunk chunk, Span<double> partials) => throw new NotImplementedException();
+}

@@ -1,0 +1,6 @@
+namespace FusionKernels.Kernels.Cpu;
+
+internal sealed partial class CpuStream
+{
+    public void Compare(Operand left, Operand right, int length, ref Difference difference) => throw new NotImplementedException();
+}

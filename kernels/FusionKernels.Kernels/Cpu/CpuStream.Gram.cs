@@ -1,0 +1,6 @@
+namespace FusionKernels.Kernels.Cpu;
+
+internal sealed partial class CpuStream
+{
+    public void Gram(in Chunk chunk, Span<double> partials) => throw new NotImplementedException();
+}

@@ -1,0 +1,6 @@
+namespace FusionKernels.Kernels.Cpu;
+
+internal sealed partial class CpuStream
+{
+    public void Normals(Philox stream, long first, Span<float> normals) => throw new NotImplementedException();
+}

@@ -1,0 +1,6 @@
+namespace FusionKernels.Kernels.Cpu;
+
+internal sealed partial class CpuStream
+{
+    public void Words(Philox stream, long first, Span<uint> words) => throw new NotImplementedException();
+}

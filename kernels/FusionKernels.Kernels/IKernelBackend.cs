@@ -1,0 +1,72 @@
+namespace FusionKernels.Kernels;
+
+/// <summary>A device that runs the kernels. Implementations are thread-safe; their streams are not.</summary>
+public interface IKernelBackend : IDisposable
+{
+    /// <summary>Name for people, e.g. <c>cpu (AVX-512)</c>.</summary>
+    string Name { get; }
+
+    /// <summary>Opens a stream: an ordering domain with its own scratch memory. On the CPU a stream is one worker.</summary>
+    IKernelStream OpenStream();
+}
+
+/// <summary>
+/// The kernel contract: one member per kernel, complete in every backend. Calls on one stream happen in order; two streams
+/// overlap. Pointers may have any alignment. Inputs never overlap the output, except that an output may be exactly the
+/// base's or a model's elements (in place). Kernels of the families combine, select and random give the same bits on every backend,
+/// vector width and division into chunks; reductions do too, because their tree is fixed (<see cref="Reduction"/>).
+/// </summary>
+public interface IKernelStream : IDisposable
+{
+    /// <summary>Combine: <c>output = rule(base, model 1..N)</c> in one pass, from storage types to a storage type, rounded once.</summary>
+    /// <param name="chunk">Inputs; any number of models, storage types may differ.</param>
+    /// <param name="rule">The rule and its parameters.</param>
+    /// <param name="output">Receives <c>chunk.Length</c> elements. NaN is written as the type's canonical quiet NaN.</param>
+    void Combine<TRule>(in Chunk chunk, in TRule rule, Operand output)
+        where TRule : struct, ICombineRule;
+
+    /// <summary>
+    /// Reduce: the N x N Gram of the models' values, <c>g[i,j] = sum v_i v_j</c>, as partial sums per block of
+    /// <see cref="Reduction.Block"/> elements. <c>chunk.First</c> must be a multiple of the block.
+    /// </summary>
+    /// <param name="chunk">Inputs.</param>
+    /// <param name="partials">
+    /// <c>ceil(Length / Block)</c> rows of N(N+1)/2 doubles: the upper triangle by rows. Overwritten.
+    /// </param>
+    void Gram(in Chunk chunk, Span<double> partials);
+
+    /// <summary>Reduce: <c>sum |v_i|</c> per model, as partial sums like <see cref="Gram"/>: rows of N doubles.</summary>
+    void AbsoluteSum(in Chunk chunk, Span<double> partials);
+
+    /// <summary>Reduce: how two chunks of a tensor differ, added to <paramref name="difference"/>. Same storage type on both sides.</summary>
+    void Compare(Operand left, Operand right, int length, ref Difference difference);
+
+    /// <summary>
+    /// Select: adds the magnitudes of each model's delta to its histogram. Masks and scales of the sources are ignored.
+    /// </summary>
+    /// <param name="chunk">Inputs.</param>
+    /// <param name="histograms">One per model; <c>null</c> skips the model.</param>
+    void Histogram(in Chunk chunk, ReadOnlySpan<MagnitudeHistogram?> histograms);
+
+    /// <summary>
+    /// Select: finds among the elements of model 0 whose magnitude bits equal <paramref name="bits"/> the one of rank
+    /// <paramref name="rank"/> (0-based, in index order).
+    /// </summary>
+    /// <returns>Its index within the tensor, or -1 when the chunk holds fewer; then <paramref name="rank"/> is reduced by their count.</returns>
+    long FindTie(in Chunk chunk, uint bits, ref long rank);
+
+    /// <summary>Random: writes the mask of model 0 as bits, element <c>chunk.First</c> first. <c>chunk.First</c> must be a multiple of 8.</summary>
+    /// <param name="chunk">Inputs; a random mask reads no data.</param>
+    /// <param name="bits">Receives <c>ceil(Length / 8)</c> bytes; unused bits of the last one are zero.</param>
+    void WriteMask(in Chunk chunk, Span<byte> bits);
+
+    /// <summary>Random: the words of elements <paramref name="first"/>, <paramref name="first"/> + 1, ... of a stream.</summary>
+    void Words(Philox stream, long first, Span<uint> words);
+
+    /// <summary>
+    /// Random: standard normals of elements <paramref name="first"/>, ... by Box-Muller on the word pairs (w0, w1), (w2, w3) of a block, with
+    /// u1 = ((w &gt;&gt; 8) + 1) * 2^-24 and u2 = (w' &gt;&gt; 8) * 2^-24: r cos(2 pi u2), r sin(2 pi u2), r = sqrt(-2 ln u1).
+    /// Computed in fp64 and rounded once.
+    /// </summary>
+    void Normals(Philox stream, long first, Span<float> normals);
+}

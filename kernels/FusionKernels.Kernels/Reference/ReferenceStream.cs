@@ -1,0 +1,8 @@
+namespace FusionKernels.Kernels.Reference;
+
+internal sealed partial class ReferenceStream : IKernelStream
+{
+    public void Dispose()
+    {
+    }
+}
