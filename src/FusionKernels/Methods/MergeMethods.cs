@@ -1,0 +1,11 @@
+namespace FusionKernels.Methods;
+
+/// <summary>The method table: every merge method by its name.</summary>
+public static class MergeMethods
+{
+    /// <summary>All methods, in the order people are shown them.</summary>
+    public static IReadOnlyList<MergeMethod> All { get; } = [];
+
+    /// <summary>Finds a method by name.</summary>
+    public static bool TryGet(string name, out MergeMethod? method) => (method = All.FirstOrDefault(m => m.Name == name)) is not null;
+}
