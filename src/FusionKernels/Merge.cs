@@ -62,7 +62,7 @@ public static class Merge
         IProgress<MergeProgress>? progress,
         CancellationToken cancellation)
     {
-        var backend = options.Backend ?? CpuBackend.Shared;
+        var backend = options.Backend ?? new CpuBackend();
         using var folder = OutputFolder.Open(store, plan, PlanRecord.Of(plan, options), options.Restart);
         using var executor = new Executor(plan, options, masks, backend, progress, cancellation);
         int reused = folder.Finished.Count;

@@ -92,8 +92,12 @@ internal sealed class Executor : IDisposable
     private static void Prefetch(PlannedTensor tensor)
     {
         foreach (var source in tensor.Sources)
-            source.Input.Prefetch();
-        tensor.Base?.Prefetch();
+            Hint(source.Input);
+        if (tensor.Base is not null)
+            Hint(tensor.Base);
+
+        static void Hint(CheckpointTensor input) =>
+            input.Shard.Source.Prefetch(input.Shard.Header.DataOffset + input.Info.Begin, input.ByteLength);
     }
 
     private static int ChunkElements(MergePlan plan, MergeOptions options, int threads)

@@ -71,7 +71,24 @@ internal sealed record PlanRecord
 internal sealed record SourceRecord(string Path, long Bytes, long ModifiedNanoseconds, ulong Inode, uint HeaderCrc32C)
 {
     /// <summary>Makes the record of an opened shard.</summary>
-    public static SourceRecord Of(Safetensors.SafetensorsFile shard) => throw new NotImplementedException();
+    public static SourceRecord Of(Safetensors.SafetensorsFile shard)
+    {
+        var stamp = shard.Source.Stamp;
+        return new SourceRecord(shard.Path, stamp.Size, stamp.ModifiedNs, stamp.Inode, Crc32C.OfRange(Read, 0, shard.Header.DataOffset));
+
+        unsafe int Read(long offset, Span<byte> destination)
+        {
+            // SAFETY: the destination is pinned while Fetch may fill it.
+            fixed (byte* room = destination)
+            {
+                byte* bytes = shard.Source.Fetch(offset, destination.Length, room);
+                if (bytes != room)
+                    new ReadOnlySpan<byte>(bytes, destination.Length).CopyTo(destination);
+            }
+
+            return destination.Length;
+        }
+    }
 }
 
 /// <summary>An output shard's size and layout.</summary>

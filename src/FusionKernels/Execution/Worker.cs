@@ -53,7 +53,8 @@ internal sealed unsafe class Worker : Workers, IDisposable
     public void Dispose()
     {
         NativeMemory.AlignedFree(_scratch);
-        (_scratch, _scratchBytes) = (null, 0);
+        _scratch = null;
+        _scratchBytes = 0;
         Stream.Dispose();
     }
 }
