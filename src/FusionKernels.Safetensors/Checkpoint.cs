@@ -87,6 +87,15 @@ public sealed class Checkpoint : IDisposable
         }
     }
 
+    /// <summary>A checkpoint of one file whose bytes the caller provides; the result owns the source.</summary>
+    /// <exception cref="SafetensorsException">A rule of the format is broken.</exception>
+    public static Checkpoint Open(IShardSource source, SafetensorsOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        string folder = Path.GetDirectoryName(source.Path) ?? "";
+        return new Checkpoint(folder, [SafetensorsFile.Open(source, options)], []);
+    }
+
     /// <summary>Finds a tensor by its name.</summary>
     public bool TryGet(string name, [MaybeNullWhen(false)] out CheckpointTensor tensor) =>
         byName.TryGetValue(name, out tensor);

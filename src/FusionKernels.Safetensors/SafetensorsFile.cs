@@ -27,7 +27,15 @@ public sealed class SafetensorsFile : IDisposable
     public static SafetensorsFile Open(string path, SafetensorsOptions? options = null)
     {
         options ??= SafetensorsOptions.Default;
-        IShardSource source = ShardSource.Open(path, options);
+        return Open(ShardSource.Open(path, options), options);
+    }
+
+    /// <summary>Reads a file whose bytes the caller provides; the result owns the source.</summary>
+    /// <exception cref="SafetensorsException">A rule of the format is broken.</exception>
+    public static SafetensorsFile Open(IShardSource source, SafetensorsOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        options ??= SafetensorsOptions.Default;
         try
         {
             return new SafetensorsFile(source, SafetensorsHeader.Read(source, options));
