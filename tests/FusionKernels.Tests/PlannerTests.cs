@@ -48,7 +48,7 @@ public class PlannerTests
     {
         var models = Models([Weight], [Weight], [Weight]);
         Assert.That(Refusal(Linear(), models, MergeError.Recipe), Does.Contain("lists no model"));
-        Assert.That(Refusal(Recipe.For("passthrough").Add("m0").Add("m1"), models, MergeError.Recipe), Does.Contain("at most 1"));
+        Assert.That(Refusal(Recipe.For("passthrough").Add("m0").Add("m1"), models, MergeError.Recipe), Does.Contain("exactly 1"));
         Assert.That(Refusal(Recipe.For("model_stock").WithBase("base").Add("m0"), models, MergeError.Recipe), Does.Contain("at least 2"));
         Assert.That(Refusal(Linear("m0", "m0"), models, MergeError.Recipe), Does.Contain("listed twice"));
     }
