@@ -1,6 +1,40 @@
+using System.Numerics;
+
 namespace FusionKernels.Kernels.Cpu;
 
-internal sealed partial class CpuStream
+internal sealed unsafe partial class CpuStream
 {
-    public long FindTie(in Chunk chunk, uint bits, ref long rank) => throw new NotImplementedException();
+    public long FindTie(in Chunk chunk, uint bits, ref long rank) => FindTie<F32x16>(chunk, bits, ref rank);
+
+    // Counts equal lanes register by register until the one that holds the wanted tie. The last tile is padded with
+    // elements that differ from the bits sought.
+    internal static long FindTie<T>(in Chunk chunk, uint bits, ref long rank)
+        where T : struct, ILanes<T>
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(rank);
+        T sought = T.SplatBits(bits);
+        float* scratch = stackalloc float[DeltaTile.Scratch];
+        var tile = new DeltaTile<T>(chunk, scratch);
+        while (tile.Next())
+        {
+            float* deltas = tile.Deltas(0);
+            new Span<uint>(deltas + tile.Length, tile.Padded - tile.Length).Fill(~bits & 0x7FFF_FFFF);
+            for (int i = 0; i < tile.Length; i += T.Count)
+            {
+                uint equal = T.BitsEqual(T.Abs(T.Load((byte*)(deltas + i), sizeof(float))), sought);
+                int count = BitOperations.PopCount(equal);
+                if (rank >= count)
+                {
+                    rank -= count;
+                    continue;
+                }
+
+                for (; rank > 0; rank--)
+                    equal &= equal - 1;
+                return chunk.First + tile.Offset + i + BitOperations.TrailingZeroCount(equal);
+            }
+        }
+
+        return -1;
+    }
 }
