@@ -1,19 +1,25 @@
 namespace FusionKernels.Kernels.Cpu;
 
-internal sealed unsafe partial class CpuStream
+internal sealed unsafe partial class CpuStream<T>
 {
-    public void AbsoluteSum(in Chunk chunk, Span<double> partials) => AbsoluteSum<F32x16, F64x8>(chunk, partials);
+    public void AbsoluteSum(in Chunk chunk, Span<double> partials)
+    {
+        if (T.Count == 16)
+            AbsoluteSum<F64x8>(chunk, partials);
+        else if (T.Count == 8)
+            AbsoluteSum<F64x4>(chunk, partials);
+        else
+            AbsoluteSum<F64x2>(chunk, partials);
+    }
 
     // As in Gram: 16 accumulators per model, kept from tile to tile of a block; the padding adds +0.
-    internal static void AbsoluteSum<T, TWide>(in Chunk chunk, Span<double> partials)
-        where T : struct, ILanes<T>
+    private void AbsoluteSum<TWide>(in Chunk chunk, Span<double> partials)
         where TWide : struct, IWideLanes<TWide>
     {
         int models = chunk.Sources.Length;
         Reduction.Check(chunk, models, partials.Length);
         Span<double> sums = new double[models * Reduction.Lanes];
-        float* scratch = stackalloc float[DeltaTile.Scratch];
-        var tile = new DeltaTile<T>(chunk, scratch);
+        var tile = new DeltaTiles<T>(chunk, (float*)Scratch(DeltaTiles<T>.Scratch * sizeof(float)));
         int next = 0;
         while (tile.Next())
         {

@@ -3,33 +3,40 @@ using System.Numerics.Tensors;
 
 namespace FusionKernels.Kernels.Cpu;
 
-internal sealed unsafe partial class CpuStream
+internal sealed unsafe partial class CpuStream<T>
 {
-    public void Compare(Operand left, Operand right, int length, ref Difference difference) =>
-        Compare<F32x16, F64x8>(left, right, length, ref difference);
+    public void Compare(Operand left, Operand right, int length, ref Difference difference)
+    {
+        if (T.Count == 16)
+            Compare<F64x8>(left, right, length, ref difference);
+        else if (T.Count == 8)
+            Compare<F64x4>(left, right, length, ref difference);
+        else
+            Compare<F64x2>(left, right, length, ref difference);
+    }
 
     // Both sides are walked as two models without a base. Elements that are not finite on either side become zero on both, which
     // leaves the sums (that began as +0) and the maximum as they are. (x - y)^2 is not exact in fp64, so it is never fused.
-    internal static void Compare<T, TWide>(Operand left, Operand right, int length, ref Difference difference)
-        where T : struct, ILanes<T>
+    private void Compare<TWide>(Operand left, Operand right, int length, ref Difference difference)
         where TWide : struct, IWideLanes<TWide>
     {
         Difference.Check(left, right, length);
-        float* scratch = stackalloc float[DeltaTile.Scratch];
-        float* kept = stackalloc float[DeltaTile.Length];
-        double* sums = stackalloc double[5 * Reduction.Lanes];
+        nint tileBytes = DeltaTiles<T>.Scratch * sizeof(float), keptBytes = DeltaTiles<T>.Most * sizeof(float);
+        byte* scratch = Scratch(tileBytes + keptBytes + (5 * Reduction.Lanes * sizeof(double)));
+        float* kept = (float*)(scratch + tileBytes);
+        double* sums = (double*)(scratch + tileBytes + keptBytes);
         var all = new Span<double>(sums, 5 * Reduction.Lanes);
         all.Clear();
 
         ReadOnlySpan<Source> sides = [new(left), new(right)];
-        var tile = new DeltaTile<T>(new Chunk { First = 0, Length = length, Sources = sides }, scratch);
+        var tile = new DeltaTiles<T>(new Chunk { First = 0, Length = length, Sources = sides }, (float*)scratch);
         while (tile.Next())
         {
             difference.Elements += tile.Length;
             difference.Changed += CountChanged(left.Skip(tile.Offset), right.Skip(tile.Offset), tile.Length);
             new ReadOnlySpan<float>(tile.Values(0), tile.Padded).CopyTo(new Span<float>(kept, tile.Padded));
             float* values = tile.Values(1);
-            difference.NonFinite += ClearNonFinite<T>(kept, values, tile.Padded);
+            difference.NonFinite += ClearNonFinite(kept, values, tile.Padded);
             AddDifferences<TWide>(kept, values, tile.Padded, sums);
             if (!tile.EndsBlock)
                 continue;
@@ -56,8 +63,7 @@ internal sealed unsafe partial class CpuStream
             new ReadOnlySpan<TBits>((void*)left.Address, length), new ReadOnlySpan<TBits>((void*)right.Address, length));
 
     /// <summary>Clears both elements where either is NaN or infinite; returns how many.</summary>
-    private static int ClearNonFinite<T>(float* left, float* right, int length)
-        where T : struct, ILanes<T>
+    private static int ClearNonFinite(float* left, float* right, int length)
     {
         T zero = T.SplatBits(0), largest = T.SplatBits(0x7F7F_FFFF);
         int cleared = 0;

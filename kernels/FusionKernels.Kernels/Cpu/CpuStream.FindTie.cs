@@ -2,19 +2,15 @@ using System.Numerics;
 
 namespace FusionKernels.Kernels.Cpu;
 
-internal sealed unsafe partial class CpuStream
+internal sealed unsafe partial class CpuStream<T>
 {
-    public long FindTie(in Chunk chunk, uint bits, ref long rank) => FindTie<F32x16>(chunk, bits, ref rank);
-
     // Counts equal lanes register by register until the one that holds the wanted tie. The last tile is padded with
     // elements that differ from the bits sought.
-    internal static long FindTie<T>(in Chunk chunk, uint bits, ref long rank)
-        where T : struct, ILanes<T>
+    public long FindTie(in Chunk chunk, uint bits, ref long rank)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(rank);
         T sought = T.SplatBits(bits);
-        float* scratch = stackalloc float[DeltaTile.Scratch];
-        var tile = new DeltaTile<T>(chunk, scratch);
+        var tile = new DeltaTiles<T>(chunk, (float*)Scratch(DeltaTiles<T>.Scratch * sizeof(float)));
         while (tile.Next())
         {
             float* deltas = tile.Deltas(0);

@@ -1,46 +1,43 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
-
 namespace FusionKernels.Kernels.Cpu;
 
-internal sealed unsafe partial class CpuStream
+internal sealed unsafe partial class CpuStream<T>
 {
-    public void Gram(in Chunk chunk, Span<double> partials) => Gram<F32x16, F64x8>(chunk, partials);
+    public void Gram(in Chunk chunk, Span<double> partials)
+    {
+        if (T.Count == 16)
+            Gram<F64x8>(chunk, partials);
+        else if (T.Count == 8)
+            Gram<F64x4>(chunk, partials);
+        else
+            Gram<F64x2>(chunk, partials);
+    }
 
     // Tile by tile: each model's values are widened to fp64 once, then every pair of models adds its products to its own 16
     // accumulators. Products of fp32 values are exact in fp64. The padding of a last tile adds +0 to sums that began as
     // +0, which changes none of them.
-    internal static void Gram<T, TWide>(in Chunk chunk, Span<double> partials)
-        where T : struct, ILanes<T>
+    private void Gram<TWide>(in Chunk chunk, Span<double> partials)
         where TWide : struct, IWideLanes<TWide>
     {
         int models = chunk.Sources.Length, pairs = models * (models + 1) / 2;
         Reduction.Check(chunk, pairs, partials.Length);
 
-        int valueCount = models * DeltaTile.Length, sumCount = pairs * Reduction.Lanes;
-        double* values = (double*)NativeMemory.AlignedAlloc((nuint)(valueCount + sumCount) * sizeof(double), 64);
-        double* sums = values + valueCount;
+        int valueCount = models * DeltaTiles<T>.Most, sumCount = pairs * Reduction.Lanes;
+        nint tileBytes = DeltaTiles<T>.Scratch * sizeof(float);
+        byte* scratch = Scratch(tileBytes + ((nint)(valueCount + sumCount) * sizeof(double)));
+        double* values = (double*)(scratch + tileBytes), sums = values + valueCount;
         new Span<double>(sums, sumCount).Clear();
-        try
+        var tile = new DeltaTiles<T>(chunk, (float*)scratch);
+        int next = 0;
+        while (tile.Next())
         {
-            float* scratch = stackalloc float[DeltaTile.Scratch];
-            var tile = new DeltaTile<T>(chunk, scratch);
-            int next = 0;
-            while (tile.Next())
-            {
-                for (int model = 0; model < models; model++)
-                    Widen<TWide>(tile.Values(model), values + (model * DeltaTile.Length), tile.Padded);
-                AddPairs<TWide>(values, models, tile.Padded, sums);
-                if (!tile.EndsBlock)
-                    continue;
-                for (int pair = 0; pair < pairs; pair++)
-                    partials[next++] = Reduction.FoldLanes(new Span<double>(sums + (pair * Reduction.Lanes), Reduction.Lanes));
-                new Span<double>(sums, sumCount).Clear();
-            }
-        }
-        finally
-        {
-            NativeMemory.AlignedFree(values);
+            for (int model = 0; model < models; model++)
+                Widen<TWide>(tile.Values(model), values + (model * DeltaTiles<T>.Most), tile.Padded);
+            AddPairs<TWide>(values, models, tile.Padded, sums);
+            if (!tile.EndsBlock)
+                continue;
+            for (int pair = 0; pair < pairs; pair++)
+                partials[next++] = Reduction.FoldLanes(new Span<double>(sums + (pair * Reduction.Lanes), Reduction.Lanes));
+            new Span<double>(sums, sumCount).Clear();
         }
     }
 
@@ -57,10 +54,10 @@ internal sealed unsafe partial class CpuStream
     {
         for (int i = 0; i < models; i++)
         {
-            double* row = values + (i * DeltaTile.Length);
+            double* row = values + (i * DeltaTiles<T>.Most);
             for (int j = i; j < models; j += 2)
             {
-                double* column = values + (j * DeltaTile.Length);
+                double* column = values + (j * DeltaTiles<T>.Most);
                 if (j + 1 < models)
                     AddTwoPairs<TWide>(row, column, length, sums);
                 else
@@ -91,7 +88,7 @@ internal sealed unsafe partial class CpuStream
     private static void AddTwoPairs<TWide>(double* row, double* column, int length, double* sums)
         where TWide : struct, IWideLanes<TWide>
     {
-        double* column2 = column + DeltaTile.Length, sums2 = sums + Reduction.Lanes;
+        double* column2 = column + DeltaTiles<T>.Most, sums2 = sums + Reduction.Lanes;
         for (int strip = 0; strip < Reduction.Lanes; strip += 2 * TWide.Count)
         {
             TWide lower = TWide.Load(sums + strip), upper = TWide.Load(sums + strip + TWide.Count);

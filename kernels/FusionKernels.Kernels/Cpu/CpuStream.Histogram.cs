@@ -3,23 +3,18 @@ using System.Runtime.CompilerServices;
 
 namespace FusionKernels.Kernels.Cpu;
 
-internal sealed unsafe partial class CpuStream
+internal sealed unsafe partial class CpuStream<T>
 {
-    public void Histogram(in Chunk chunk, ReadOnlySpan<MagnitudeHistogram?> histograms) =>
-        Histogram<F32x16>(chunk, histograms);
-
-    internal static void Histogram<T>(in Chunk chunk, ReadOnlySpan<MagnitudeHistogram?> histograms)
-        where T : struct, ILanes<T>
+    public void Histogram(in Chunk chunk, ReadOnlySpan<MagnitudeHistogram?> histograms)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(histograms.Length, chunk.Sources.Length);
-        float* scratch = stackalloc float[DeltaTile.Scratch];
-        var tile = new DeltaTile<T>(chunk, scratch);
+        var tile = new DeltaTiles<T>(chunk, (float*)Scratch(DeltaTiles<T>.Scratch * sizeof(float)));
         while (tile.Next())
         {
             for (int model = 0; model < histograms.Length; model++)
             {
                 if (histograms[model] is { } histogram)
-                    Count<T>(tile.Deltas(model), tile.Length, histogram);
+                    Count(tile.Deltas(model), tile.Length, histogram);
             }
         }
     }
@@ -27,8 +22,7 @@ internal sealed unsafe partial class CpuStream
     // Two comparisons per register tell which lanes lie above the bracket, which are counted by their number, and which lie
     // within, which are counted one by one: few of them where the bracket came from a sample. A zero delta is frequent (a tensor that
     // training did not touch) and would hit one counter again and again, so zeros are counted by their number too.
-    private static void Count<T>(float* deltas, int length, MagnitudeHistogram histogram)
-        where T : struct, ILanes<T>
+    private static void Count(float* deltas, int length, MagnitudeHistogram histogram)
     {
         uint low = histogram.Low;
         int shift = histogram.Shift;

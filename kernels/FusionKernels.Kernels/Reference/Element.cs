@@ -11,6 +11,13 @@ internal static unsafe class Element
         return load.Result;
     }
 
+    /// <summary>Rounds fp32 to a stored element.</summary>
+    public static void Write(Operand data, int index, float value)
+    {
+        var store = new Store((byte*)data.Skip(index).Address, value);
+        Codec.Select(data.Type, ref store);
+    }
+
     /// <summary>Whether two stored elements have the same bits.</summary>
     public static bool SameBits(Operand left, Operand right, int index)
     {
@@ -64,5 +71,12 @@ internal static unsafe class Element
         // SAFETY: the caller's operand holds the element at this address.
         public void Invoke<TCodec>()
             where TCodec : struct, ICodec => Result = Codec.Load<TCodec, F32x1>(source).Value;
+    }
+
+    private readonly struct Store(byte* destination, float value) : ICodecAction
+    {
+        // SAFETY: as above.
+        public void Invoke<TCodec>()
+            where TCodec : struct, ICodec => Codec.Store<TCodec, F32x1>(destination, new F32x1(value));
     }
 }

@@ -1,0 +1,37 @@
+namespace FusionKernels;
+
+/// <summary>What kind of failure a <see cref="MergeException"/> is.</summary>
+public enum MergeError
+{
+    /// <summary>The recipe cannot be understood or asks for what does not exist.</summary>
+    Recipe,
+
+    /// <summary>The models do not fit together: names, shapes, dtypes, values.</summary>
+    Models,
+
+    /// <summary>The output folder cannot be used: foreign files, inside an input, of another merge.</summary>
+    Output,
+
+    /// <summary>An earlier, unfinished run with another recipe or other sources left the output.</summary>
+    Changed,
+
+    /// <summary>The output is damaged: what was written is not what is there.</summary>
+    Corrupt,
+}
+
+/// <summary>
+/// A merge that cannot be done. The message is one line that names the file or key, the tensor where there is one, and the
+/// rule that is broken. Input files that are no valid safetensors raise the exceptions of FusionKernels.Safetensors.
+/// </summary>
+public sealed class MergeException : Exception
+{
+    /// <summary>Creates the exception.</summary>
+    public MergeException(MergeError kind, string message)
+        : base(message)
+    {
+        Kind = kind;
+    }
+
+    /// <summary>What kind of failure it is.</summary>
+    public MergeError Kind { get; }
+}

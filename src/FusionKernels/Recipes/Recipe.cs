@@ -1,0 +1,99 @@
+using System.Text;
+
+namespace FusionKernels.Recipes;
+
+/// <summary>
+/// What to merge and how: mergekit's recipe, as data. Read one with <see cref="RecipeReader"/>, or write it in code:
+/// <c>Recipe.For("ties").WithBase("base").Add("a", ("weight", 0.5), ("density", 0.2)).With("lambda", 0.4)</c>.
+/// Immutable: every method returns a new recipe.
+/// </summary>
+public sealed record Recipe
+{
+    /// <summary>The merge method's name.</summary>
+    public required string MergeMethod { get; init; }
+
+    /// <summary>The base model's path, or <c>null</c>.</summary>
+    public string? BaseModel { get; init; }
+
+    /// <summary>The models in order; the base may be among them.</summary>
+    public IReadOnlyList<RecipeModel> Models { get; init; } = [];
+
+    /// <summary>Parameters for all models.</summary>
+    public IReadOnlyDictionary<string, Setting> Parameters { get; init; } = RecipeModel.NoParameters;
+
+    /// <summary>Working dtype as the recipe names it (float32, bfloat16, ...), or <c>null</c> for the inputs' own.</summary>
+    public string? Dtype { get; init; }
+
+    /// <summary>Dtype of the output, or <c>null</c> for <see cref="Dtype"/>.</summary>
+    public string? OutDtype { get; init; }
+
+    /// <summary>The recipe's text as it was read; <c>null</c> when it was written in code.</summary>
+    public string? Text { get; init; }
+
+    /// <summary>Remarks of a lenient reading: keys that were ignored.</summary>
+    public IReadOnlyList<string> Warnings { get; init; } = [];
+
+    /// <summary>An empty recipe for a method.</summary>
+    public static Recipe For(string mergeMethod) => new() { MergeMethod = mergeMethod };
+
+    /// <summary>Sets the base model.</summary>
+    public Recipe WithBase(string path) => this with { BaseModel = path };
+
+    /// <summary>Adds a model with its own parameters.</summary>
+    public Recipe Add(string path, params (string Name, Setting Value)[] parameters) => this with
+    {
+        Models = [.. Models, new RecipeModel(path) { Parameters = parameters.ToDictionary(p => p.Name, p => p.Value) }],
+    };
+
+    /// <summary>Sets a parameter for all models.</summary>
+    public Recipe With(string name, Setting value) => this with
+    {
+        Parameters = new Dictionary<string, Setting>(Parameters) { [name] = value },
+    };
+
+    /// <summary>Sets the working and output dtype.</summary>
+    public Recipe WithDtype(string dtype, string? outDtype = null) => this with { Dtype = dtype, OutDtype = outDtype };
+
+    /// <summary>The recipe as YAML: its own text, or one written from its parts.</summary>
+    public string ToYaml()
+    {
+        if (Text is not null)
+            return Text;
+        var yaml = new StringBuilder();
+        yaml.Append("merge_method: ").Append(YamlText.Quote(MergeMethod)).Append('\n');
+        if (BaseModel is not null)
+            yaml.Append("base_model: ").Append(YamlText.Quote(BaseModel)).Append('\n');
+        yaml.Append("models:\n");
+        foreach (var model in Models)
+        {
+            yaml.Append("  - model: ").Append(YamlText.Quote(model.Path)).Append('\n');
+            AppendParameters(model.Parameters, "    ");
+        }
+
+        AppendParameters(Parameters, "");
+        if (Dtype is not null)
+            yaml.Append("dtype: ").Append(Dtype).Append('\n');
+        if (OutDtype is not null)
+            yaml.Append("out_dtype: ").Append(OutDtype).Append('\n');
+        return yaml.ToString();
+
+        void AppendParameters(IReadOnlyDictionary<string, Setting> parameters, string indent)
+        {
+            if (parameters.Count == 0)
+                return;
+            yaml.Append(indent).Append("parameters:\n");
+            foreach (var (name, value) in parameters)
+                yaml.Append(indent).Append("  ").Append(name).Append(": ").Append(value).Append('\n');
+        }
+    }
+}
+
+/// <summary>One model of a recipe.</summary>
+/// <param name="Path">Folder or file of the checkpoint, as written.</param>
+public sealed record RecipeModel(string Path)
+{
+    internal static readonly IReadOnlyDictionary<string, Setting> NoParameters = new Dictionary<string, Setting>();
+
+    /// <summary>The model's own parameters; they win over the recipe's.</summary>
+    public IReadOnlyDictionary<string, Setting> Parameters { get; init; } = NoParameters;
+}
