@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace FusionKernels.Kernels;
@@ -27,12 +28,15 @@ public readonly unsafe struct F32x1(float value) : ILanes<F32x1>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static F32x1 SplatBits(uint bits) => new(BitConverter.UInt32BitsToSingle(bits));
 
+    // .NET 10's compiler merges a 1- or 2-byte load with the reinterpretation as fp32 into one load of 4 bytes, which
+    // reads beyond the element, at worst beyond the mapped memory. The shift and the rotation, which undo each other,
+    // keep the two apart.
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static F32x1 Load(byte* source, int size) => size switch
     {
-        1 => SplatBits(*source),
-        2 => SplatBits(*(ushort*)source),
+        1 => SplatBits(BitOperations.RotateRight((uint)*source << 16, 16)),
+        2 => SplatBits(BitOperations.RotateRight((uint)*(ushort*)source << 16, 16)),
         4 => SplatBits(*(uint*)source),
         _ => new((float)*(double*)source),
     };
