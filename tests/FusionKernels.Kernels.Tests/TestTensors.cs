@@ -45,6 +45,15 @@ internal sealed unsafe class TestTensors : IDisposable
         return operand;
     }
 
+    /// <summary>A mask of the given bits.</summary>
+    public Mask Bits(ReadOnlySpan<byte> bits)
+    {
+        var memory = new GuardedMemory(bits.Length);
+        _memory.Add(memory);
+        bits.CopyTo(memory.Span);
+        return Mask.FromBits(memory.Address);
+    }
+
     /// <summary>Random bits of a mask over <paramref name="elements"/> elements of a tensor.</summary>
     public Mask Bits(long elements)
     {
