@@ -9,6 +9,13 @@ internal static class Agreement
     public static double Bound(IEnumerable<double> expected, double tolerance) =>
         tolerance * expected.Where(double.IsFinite).Select(Math.Abs).DefaultIfEmpty(0).Max();
 
+    /// <summary>
+    /// The largest error allowed in a type: its tolerance, which is a number of half units in the last place of the largest magnitude.
+    /// In the subnormal range such a unit does not shrink further.
+    /// </summary>
+    public static double Bound(IEnumerable<double> expected, WorkingType type) =>
+        Math.Max(Bound(expected, type.Tolerance), type.Tolerance * type.SmallestNormal);
+
     /// <summary>Whether two elements agree: within the bound, both NaN, or the same infinity.</summary>
     public static bool Agrees(double expected, double actual, double bound) =>
         double.IsNaN(expected) ? double.IsNaN(actual)

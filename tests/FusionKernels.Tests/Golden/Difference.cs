@@ -22,9 +22,9 @@ internal sealed record Difference(
     /// <summary>All entries.</summary>
     public static IReadOnlyList<Difference> All => s_all.Value;
 
-    /// <summary>The entry for a case, or <c>null</c>.</summary>
+    /// <summary>The first entry for a case, or <c>null</c>.</summary>
     /// <param name="fact">The case's facts by name; <c>null</c> for what cases of its kind do not have.</param>
-    public static Difference? Of(Func<string, string?> fact) => All.SingleOrDefault(d => d.Matches(fact));
+    public static Difference? Of(Func<string, string?> fact) => All.FirstOrDefault(d => d.Matches(fact));
 
     /// <summary>Whether every fact matches one of its patterns, with '*' and '?'.</summary>
     public bool Matches(Func<string, string?> fact) => Where.All(w => fact(w.Key) is { } value

@@ -2,9 +2,9 @@ namespace FusionKernels.Tests.Golden;
 
 /// <summary>
 /// The methods that merge task vectors (task_arithmetic, ties, dare_*, breadcrumbs*, della*) as scalar code with every step
-/// written out, in two readings. <see cref="AsMergekit"/> rounds each step to the working type and keeps mergekit's defects;
-/// <see cref="AsProduct"/> computes in fp32, rounds once at the end, and corrects them. The two are the judges of elements at
-/// which a yes/no decision depends on the precision: the kept set of a trim, and the elected sign.
+/// written out, in several readings: every step rounded to the working type (<see cref="RoundingEachStep"/>) as mergekit does, or
+/// fp32 with one rounding at the end (<see cref="RoundingOnce"/>) as the product does. The two judge the elements at which a yes/no
+/// decision depends on the precision: the kept set of a trim, and the elected sign. <see cref="AsMergekit"/> also has its defect.
 /// </summary>
 internal sealed class TaskVectorFormula
 {
@@ -22,11 +22,11 @@ internal sealed class TaskVectorFormula
 
     private readonly TensorCase _case;
     private readonly WorkingType _working;
-    private readonly bool _corrects;
+    private readonly bool _keepsDefect;
 
-    private TaskVectorFormula(TensorCase source, WorkingType working, bool corrects)
+    private TaskVectorFormula(TensorCase source, WorkingType working, bool keepsDefect)
     {
-        (_case, _working, _corrects) = (source, working, corrects);
+        (_case, _working, _keepsDefect) = (source, working, keepsDefect);
         Compute();
     }
 
@@ -48,12 +48,16 @@ internal sealed class TaskVectorFormula
     /// <summary>Whether this is the formula of a case's method.</summary>
     public static bool Covers(TensorCase source) => s_methods.ContainsKey(source.Method);
 
-    /// <summary>Rounds after every step as mergekit does.</summary>
-    public static TaskVectorFormula AsMergekit(TensorCase source) =>
-        new(source, source.Dtype ?? WorkingType.Of(source.BaseModel!.Tensor.Dtype), corrects: false);
+    /// <summary>Rounds every step, and drops the whole delta where no outlier is to be cut.</summary>
+    public static TaskVectorFormula AsMergekit(TensorCase source) => new(source, Storage(source), keepsDefect: true);
 
-    /// <summary>Rounds once, as the product does, without mergekit's defects.</summary>
-    public static TaskVectorFormula AsProduct(TensorCase source) => new(source, WorkingType.F32, corrects: true);
+    /// <summary>Rounds every step to the working type.</summary>
+    public static TaskVectorFormula RoundingEachStep(TensorCase source) => new(source, Storage(source), keepsDefect: false);
+
+    /// <summary>Rounds once at the end.</summary>
+    public static TaskVectorFormula RoundingOnce(TensorCase source) => new(source, WorkingType.F32, keepsDefect: false);
+
+    private static WorkingType Storage(TensorCase source) => source.Dtype ?? WorkingType.Of(source.BaseModel!.Tensor.Dtype);
 
     private void Compute()
     {
@@ -90,7 +94,6 @@ internal sealed class TaskVectorFormula
         float[] weights = [.. models.Select(m => _working.Round((float)_case.Parameter(m, "weight", double.NaN)))];
         bool normalize = _case.Parameters.GetValueOrDefault("normalize", flags.Normalize) != 0;
         float lambda = (float)_case.Parameters.GetValueOrDefault("lambda", 1);
-        WorkingType storage = _case.Dtype ?? WorkingType.Of(origin.Dtype);
         for (int j = 0; j < n && models.Length > 0; j++)
         {
             float[] g = [.. deltas.Select((d, i) => _working.Round(weights[i] * d[j]))];
@@ -120,11 +123,10 @@ internal sealed class TaskVectorFormula
             y[j] = _working.Round(y[j] + mix);
         }
 
-        Values = [.. y.Select(v => (_case.OutDtype ?? storage).Round(_corrects ? v : storage.Round(v)))];
+        Values = [.. y.Select((_case.OutDtype ?? Storage(_case)).Round)];
     }
 
-    private float[] Load(GoldenTensor tensor) =>
-        _corrects ? tensor.Floats : [.. tensor.Floats.Select(_working.Round)];
+    private float[] Load(GoldenTensor tensor) => [.. tensor.Floats.Select(_working.Round)];
 
     /// <summary>Whether the model takes part: of the base's shape, or an embedding that reaches over it.</summary>
     private bool Fits(CaseModel model, GoldenTensor origin) =>
@@ -149,7 +151,7 @@ internal sealed class TaskVectorFormula
         int n = delta.Length, target = (int)(density * n), top = (int)(gamma * n), bottom = n - target - top;
         if (bottom < 0)
             (top, bottom) = (top + bottom, 0);
-        if (top == 0 && !_corrects)
+        if (top == 0 && _keepsDefect)
             return new bool[n];
         int[] ascending = [.. Enumerable.Range(0, n).OrderBy(j => Magnitude(delta[j]))];
         return Keep(n, ascending[bottom..(n - top)]);

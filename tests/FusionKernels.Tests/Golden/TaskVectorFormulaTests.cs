@@ -1,29 +1,26 @@
 namespace FusionKernels.Tests.Golden;
 
 /// <summary>The judge of border elements must itself give what mergekit gave.</summary>
-[Category("Golden")]
-internal sealed class TaskVectorFormulaTests
+internal sealed class TaskVectorFormulaTests : GoldenFixture
 {
+    /// <summary>
+    /// Bit for bit, except where a norm is restored in f32: there the order of torch's long sum shows in the last digits.
+    /// </summary>
     [Test]
-    public void In_mergekits_reading_it_gives_mergekits_bits()
+    public void Rounding_each_step_gives_mergekits_bits()
     {
-        int elements = 0, equal = 0;
-        foreach (var folder in GoldenFolder.Tensors)
+        var sources = from folder in GoldenFolder.Tensors
+                      from json in folder.Records("cases")
+                      select new TensorCase(folder, json);
+        int cases = 0, equal = 0;
+        foreach (var source in sources.Where(s => s.Expected is not null && TaskVectorFormula.Covers(s)))
         {
-            foreach (var json in folder.Records("cases"))
-            {
-                var source = new TensorCase(folder, json);
-                if (source.Expected is null || !TaskVectorFormula.Covers(source))
-                    continue;
-                double[] computed = [.. TaskVectorFormula.AsMergekit(source).Values];
-                int same = source.Expected.Values.Zip(computed, (a, b) => a.Equals(b) ? 1 : 0).Sum();
-                if (same < computed.Length) TestContext.Progress.WriteLine($"{source} {same} of {computed.Length} " + Agreement.Describe(source.Expected.Values, computed, Agreement.Disagreements(source.Expected.Values, computed, 0).DefaultIfEmpty(0).ToArray(), 0, ""));
-                elements += computed.Length;
-                equal += same;
-            }
+            double[] computed = [.. TaskVectorFormula.AsMergekit(source).Values];
+            cases++;
+            equal += computed.AsSpan().SequenceEqual(source.Expected!.Values) ? 1 : 0;
+            Agreement.Assert(source.Expected.Values, computed, 1e-6, source.ToString());
         }
 
-        TestContext.Progress.WriteLine($"{equal} {elements}");
-        Assert.That(equal, Is.GreaterThan(0.999 * elements));
+        Assert.That(equal, Is.GreaterThan(0.97 * cases));
     }
 }

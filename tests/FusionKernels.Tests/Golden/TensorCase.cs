@@ -95,15 +95,27 @@ internal sealed class TensorCase
         "method" => Method,
         "set" => Set,
         "dtype" => Dtype?.Name ?? "mixed",
-        "error" => Error ?? "",
+        "error" => Error,
+        "outcome" => Error is not null ? "error" : IsDropped ? "dropped" : "tensor",
         "kept" => FewestKept("density", 1),
         "outliers" => FewestKept("gamma", 0.01),
+        "weight_sum" => WeightSum(),
+        "overflows" => Expected is not null && TaskVectorFormula.Covers(this) ? Overflows() : null,
         "extra_axes" => Count((Expected?.Shape.Count ?? 0) - (Expected is null ? 0 : Models[0].Tensor.Shape.Count)),
         _ => null,
     };
 
     /// <inheritdoc/>
     public override string ToString() => $"{_folder.Name}/{Id}";
+
+    private string WeightSum() => Experts.Sum(m => (float)Parameter(m, "weight", 1)).ToString(CultureInfo.InvariantCulture);
+
+    /// <summary>Whether a step leaves the working type's range where fp32 does not.</summary>
+    private string Overflows()
+    {
+        float[] steps = TaskVectorFormula.RoundingEachStep(this).Values, once = TaskVectorFormula.RoundingOnce(this).Values;
+        return steps.Zip(once).Any(v => !float.IsFinite(v.First) && float.IsFinite(v.Second)) ? "yes" : "no";
+    }
 
     private string FewestKept(string fraction, double fallback) => Count(Experts
         .Select(m => (int)(Parameter(m, fraction, fallback) * m.Tensor.Values.Length))

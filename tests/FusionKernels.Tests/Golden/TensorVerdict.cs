@@ -18,8 +18,7 @@ internal static class TensorVerdict
             return $"dtype {merged.Dtype} instead of {expected.Dtype}";
         if (!expected.Shape.SequenceEqual(merged.Shape))
             return $"shape [{string.Join(", ", merged.Shape)}] instead of [{string.Join(", ", expected.Shape)}]";
-        var type = source.Dtype is { } dtype && dtype.Tolerance > WorkingType.Of(expected.Dtype).Tolerance ? dtype : WorkingType.Of(expected.Dtype);
-        double bound = Agreement.Bound(expected.Values, type.Tolerance);
+        double bound = Agreement.Bound(expected.Values, Coarsest(source, expected));
         int[] wrong = Agreement.Disagreements(expected.Values, merged.Values, bound);
         if (wrong.Length > 0 && TaskVectorFormula.Covers(source))
             wrong = [.. wrong.Except(DecidedByPrecision(source, merged, bound))];
@@ -39,12 +38,16 @@ internal static class TensorVerdict
     /// </summary>
     private static IEnumerable<int> DecidedByPrecision(TensorCase source, GoldenTensor merged, double bound)
     {
-        TaskVectorFormula mergekit = TaskVectorFormula.AsMergekit(source), product = TaskVectorFormula.AsProduct(source);
+        TaskVectorFormula mergekit = TaskVectorFormula.RoundingEachStep(source), product = TaskVectorFormula.RoundingOnce(source);
         return Enumerable.Range(0, merged.Values.Length).Where(i =>
             mergekit.Decisions[i] != product.Decisions[i]
             && Agreement.Agrees(mergekit.Values[i], source.Expected!.Values[i], bound)
             && Agreement.Agrees(product.Values[i], merged.Values[i], bound));
     }
+
+    /// <summary>The least precise type that the result went through: the working type and the stored one.</summary>
+    private static WorkingType Coarsest(TensorCase source, GoldenTensor expected) =>
+        new[] { source.Dtype, WorkingType.Of(expected.Dtype) }.OfType<WorkingType>().MaxBy(t => t.Tolerance)!;
 
     private static string? Objection(TensorCase source, string expectation, GoldenTensor? merged, string? refusal)
     {
@@ -57,7 +60,7 @@ internal static class TensorVerdict
             case "accepted":
                 return null;
             case "formula":
-                return Compare([.. TaskVectorFormula.AsProduct(source).Values.Select(v => (double)v)], merged);
+                return Compare([.. TaskVectorFormula.RoundingOnce(source).Values.Select(v => (double)v)], merged);
             case "base":
                 return Compare(source.BaseModel!.Tensor.Values, merged);
             case "values":
@@ -75,7 +78,7 @@ internal static class TensorVerdict
     {
         if (expected.Length != merged.Values.Length)
             return $"{merged.Values.Length} elements instead of {expected.Length}";
-        double bound = Agreement.Bound(expected, WorkingType.Of(merged.Dtype).Tolerance);
+        double bound = Agreement.Bound(expected, WorkingType.Of(merged.Dtype));
         int[] wrong = Agreement.Disagreements(expected, merged.Values, bound);
         return wrong.Length == 0 ? null : Agreement.Describe(expected, merged.Values, wrong, bound, "against the correction");
     }

@@ -4,13 +4,14 @@ namespace FusionKernels.Tests.Golden;
 /// <param name="Name">Name in manifests and safetensors, lower case.</param>
 /// <param name="LongName">Name in recipes.</param>
 /// <param name="Tolerance">Largest error that the golden cases support, as a fraction of the largest magnitude.</param>
-internal sealed record WorkingType(string Name, string LongName, double Tolerance)
+/// <param name="SmallestNormal">Below this magnitude the spacing of the values stays the same.</param>
+internal sealed record WorkingType(string Name, string LongName, double Tolerance, double SmallestNormal)
 {
-    public static WorkingType F32 { get; } = new("f32", "float32", 8.0 / (1 << 24));
+    public static WorkingType F32 { get; } = new("f32", "float32", 8.0 / (1 << 24), 1.17549435e-38);
 
-    public static WorkingType F16 { get; } = new("f16", "float16", 6.0 / (1 << 11));
+    public static WorkingType F16 { get; } = new("f16", "float16", 6.0 / (1 << 11), 1.0 / (1 << 14));
 
-    public static WorkingType BF16 { get; } = new("bf16", "bfloat16", 12.0 / (1 << 9));
+    public static WorkingType BF16 { get; } = new("bf16", "bfloat16", 12.0 / (1 << 9), 1.17549435e-38);
 
     /// <summary>The type of either name, in any case.</summary>
     public static WorkingType Of(string name) => new[] { F32, F16, BF16 }.First(t =>
