@@ -24,7 +24,7 @@ public sealed class OutputLayout
         Shards = shards;
         byName = shards.SelectMany(shard => shard.Tensors).ToDictionary(tensor => tensor.Name);
         TotalSize = byName.Values.Sum(tensor => tensor.ByteLength);
-        IndexJson = shards.Length == 1 ? null : WriteIndex();
+        if (shards.Length > 1) IndexJson = WriteIndex();
     }
 
     /// <summary>The files, in the order of their numbers; at least one.</summary>

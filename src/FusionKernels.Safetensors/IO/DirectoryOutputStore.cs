@@ -45,6 +45,7 @@ public sealed class DirectoryOutputStore : IOutputStore
         {
             CreateFolder(Path.GetDirectoryName(path)!);
             File.Delete(path);
+            ThrowIfFull(path, length);
             SafeFileHandle file = File.OpenHandle(
                 path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.ReadWrite, FileOptions.None, length);
             try
@@ -178,6 +179,14 @@ public sealed class DirectoryOutputStore : IOutputStore
         Span<byte> text = stackalloc byte[16];
         int length = RandomAccess.Read(file, text, 0);
         return int.TryParse(text[..length], NumberStyles.None, CultureInfo.InvariantCulture, out int pid) ? pid : null;
+    }
+
+    // The preallocation would find out too, but only after it took all there is, from every other process as well. Some
+    // file systems report no free space at all, which says nothing.
+    private void ThrowIfFull(string path, long length)
+    {
+        long free = FreeBytes;
+        if (free > 0 && free < length) throw new IOException($"{path}: needs {length} bytes, {free} are free on the disk");
     }
 
     private string Resolve(string name)
