@@ -30,7 +30,8 @@ public sealed class DirectoryOutputStoreTests : IDisposable
         Assert.That(store.List(), Is.EqualTo(new[] { "a" }));
         byte[] content = store.ReadAll("a");
         Assert.That(content, Has.Length.EqualTo(1000));
-        Assert.That((content[0], content[990], content[992], content[993]), Is.EqualTo(((byte)9, (byte)1, (byte)3, (byte)0)));
+        Assert.That(content[..2], Is.EqualTo(new byte[] { 9, 0 }));
+        Assert.That(content[989..994], Is.EqualTo(new byte[] { 0, 1, 2, 3, 0 }));
     }
 
     [Test]

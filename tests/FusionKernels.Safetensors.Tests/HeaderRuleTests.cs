@@ -99,7 +99,8 @@ public sealed class HeaderRuleTests
 
     [Test]
     public void Rule_5_numbers_are_unsigned_integers_of_64_bits(
-        [Values("-1", "-0", "0.0", "1.0", "0e0", "1e2", "01", "18446744073709551616", "+1", "0x1", "NaN")] string number)
+        [Values("-1", "-0", "0.0", "1.0", "0e0", "1e2", "01", "18446744073709551616", "+1", "0x1", "NaN")]
+        string number)
     {
         string inShape = $"{{\"a\":{{\"dtype\":\"U8\",\"shape\":[{number}],\"data_offsets\":[0,0]}}}}";
         string inOffsets = $"{{\"a\":{{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,{number}]}}}}";
@@ -141,7 +142,9 @@ public sealed class HeaderRuleTests
     [TestCase("[4611686018427387904,4611686018427387904,0]", "U8")]
     [TestCase("[0,9223372036854775808]", "U8", Description = "legal on the wire, but no dimension of 2^63 fits a long")]
     public void Rule_7_a_size_fits_64_bits(string shape, string dtype) =>
-        Assert.That(Refused(Of(Header(Tensor("a", dtype, shape, 0, 0)))).Code, Is.EqualTo(FormatError.ValidationOverflow));
+        Assert.That(
+            Refused(Of(Header(Tensor("a", dtype, shape, 0, 0)))).Code,
+            Is.EqualTo(FormatError.ValidationOverflow));
 
     [Test]
     public void Rule_7_a_zero_first_makes_a_huge_shape_empty() =>
@@ -260,7 +263,7 @@ public sealed class HeaderRuleTests
     [Test]
     public void Escaped_names_and_types_are_read_as_what_they_mean()
     {
-        const string Text = "{\"\\u0061\\/\":{\"d\\u0074ype\":\"\\u0046\\u0033\\u0032\",\"shape\":[1],\"data_offsets\":[0,4]}}";
+        const string Text = """{"\u0061\/":{"d\u0074ype":"\u0046\u0033\u0032","shape":[1],"data_offsets":[0,4]}}""";
         SafetensorsHeader header = SafetensorsHeader.Parse(Of(Text, 4));
         Assert.That(header.TryGet("a/", out TensorInfo? tensor));
         Assert.That(tensor!.Dtype, Is.EqualTo(Dtype.F32));
@@ -286,7 +289,10 @@ public sealed class HeaderRuleTests
     public void Tensors_are_listed_in_file_order_and_found_by_name()
     {
         byte[] file = Of(
-            Header("\"__metadata__\":{\"k\":\"v\"}", Tensor("second", "F16", "[]", 8, 10), Tensor("first", "F64", "[1,1]", 0, 8)),
+            Header(
+                "\"__metadata__\":{\"k\":\"v\"}",
+                Tensor("second", "F16", "[]", 8, 10),
+                Tensor("first", "F64", "[1,1]", 0, 8)),
             10);
         SafetensorsHeader header = SafetensorsHeader.Parse(file);
         Assert.That(header.Tensors.Select(t => t.Name), Is.EqualTo(new[] { "first", "second" }));

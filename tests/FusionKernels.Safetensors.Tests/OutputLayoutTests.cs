@@ -33,7 +33,8 @@ public sealed class OutputLayoutTests
     public void A_single_tensor_is_written_as_the_reference_does() =>
         Assert.That(
             Header([new("attn.0", Dtype.F32, [1, 2, 3])]),
-            Is.EqualTo("\u0040\0\0\0\0\0\0\0{\"attn.0\":{\"dtype\":\"F32\",\"shape\":[1,2,3],\"data_offsets\":[0,24]}}"));
+            Is.EqualTo(
+                "\u0040\0\0\0\0\0\0\0{\"attn.0\":{\"dtype\":\"F32\",\"shape\":[1,2,3],\"data_offsets\":[0,24]}}"));
 
     // The JSON has 65 bytes; seven spaces bring the header to 72 and the data to 80.
     [Test]
@@ -71,7 +72,8 @@ public sealed class OutputLayoutTests
         string[] sorted = ["", "A", "B", "a", "aa", "é", "Ａ", "😀", "😀a"];
         TensorSpec[] specs = [.. sorted.Reverse().Select(name => new TensorSpec(name, Dtype.U8, [1]))];
         Assert.That(OutputLayout.Plan(specs).Shards[0].Tensors.Select(t => t.Name), Is.EqualTo(sorted));
-        Assert.That(sorted.Select(Encoding.UTF8.GetBytes).Select(Convert.ToHexString), Is.Ordered.Using((IComparer<string>)StringComparer.Ordinal));
+        string[] bytes = [.. sorted.Select(name => Convert.ToHexString(Encoding.UTF8.GetBytes(name)))];
+        Assert.That(bytes.Order(StringComparer.Ordinal), Is.EqualTo(bytes));
     }
 
     [Test]
@@ -87,7 +89,8 @@ public sealed class OutputLayoutTests
         Assert.That(
             Header([new("a", Dtype.U8, [0])], new() { ["z"] = "\n", ["b"] = "é" })[8..].TrimEnd(' '),
             Is.EqualTo(
-                "{\"__metadata__\":{\"b\":\"é\",\"z\":\"\\n\"},\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}"));
+                "{\"__metadata__\":{\"b\":\"é\",\"z\":\"\\n\"},"
+                + "\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}"));
 
     /// <summary>A file of another writer, planned again from its tensors, has the same header to the byte.</summary>
     [TestCase("candle-csm-voices.safetensors")]
@@ -106,7 +109,8 @@ public sealed class OutputLayoutTests
         SafetensorsHeader header = SafetensorsHeader.Parse(bytes);
         TensorSpec[] specs = [.. header.Tensors.Reverse().Select(t => new TensorSpec(t.Name, t.Dtype, t.Shape))];
         ReadOnlySpan<byte> planned = OutputLayout.Plan(specs, header.Metadata).Shards[0].Header.Span;
-        Assert.That(Encoding.UTF8.GetString(planned), Is.EqualTo(Encoding.UTF8.GetString(bytes, 0, (int)header.DataOffset)));
+        string original = Encoding.UTF8.GetString(bytes, 0, (int)header.DataOffset);
+        Assert.That(Encoding.UTF8.GetString(planned), Is.EqualTo(original));
     }
 
     [Test]
@@ -169,7 +173,8 @@ public sealed class OutputLayoutTests
 
             """.ReplaceLineEndings("\n")));
         using JsonDocument parsed = JsonDocument.Parse(layout.IndexJson.Value);
-        Assert.That(parsed.RootElement.GetProperty("weight_map").EnumerateObject().First().Name, Is.EqualTo("a\"é😀\u007f"));
+        JsonProperty first = parsed.RootElement.GetProperty("weight_map").EnumerateObject().First();
+        Assert.That(first.Name, Is.EqualTo("a\"é😀\u007f"));
     }
 
     [Test]
@@ -178,7 +183,8 @@ public sealed class OutputLayoutTests
         Assert.Throws<ArgumentException>(() => OutputLayout.Plan([new("a", Dtype.U8, []), new("a", Dtype.U8, [])]));
         Assert.Throws<ArgumentException>(() => OutputLayout.Plan([new("__metadata__", Dtype.U8, [])]));
         Assert.That(() => OutputLayout.Plan([new("\ud800", Dtype.U8, [])]), Throws.InstanceOf<ArgumentException>());
-        Assert.That(() => OutputLayout.Plan([], new Dictionary<string, string> { ["a"] = "\udc00" }), Throws.InstanceOf<ArgumentException>());
+        var metadata = new Dictionary<string, string> { ["a"] = "\udc00" };
+        Assert.That(() => OutputLayout.Plan([], metadata), Throws.InstanceOf<ArgumentException>());
         Assert.Throws<ArgumentOutOfRangeException>(() => OutputLayout.Plan([new("a", Dtype.U8, [-1])]));
         Assert.Throws<ArgumentOutOfRangeException>(() => OutputLayout.Plan([], maxShardBytes: 0));
     }
@@ -187,7 +193,8 @@ public sealed class OutputLayoutTests
     [TestCase(Dtype.F6E2M3, new long[] { 2, 3 }, FormatError.MisalignedSlice)]
     [TestCase(Dtype.F32, new[] { long.MaxValue }, FormatError.ValidationOverflow)]
     [TestCase(Dtype.U8, new[] { 1L << 32, 1L << 32 }, FormatError.ValidationOverflow)]
-    public void Tensors_that_no_file_can_hold_are_refused_by_the_rule(Dtype dtype, long[] shape, FormatError expected) =>
+    public void Tensors_that_no_file_can_hold_are_refused_by_the_rule(
+        Dtype dtype, long[] shape, FormatError expected) =>
         Assert.That(
             Assert.Throws<SafetensorsException>(() => OutputLayout.Plan([new("a", dtype, shape)]))!.Code,
             Is.EqualTo(expected));

@@ -9,16 +9,18 @@ public sealed class RoundTripTests
 {
     private static readonly Config Seeded = Config.QuickThrowOnFailure.WithMaxTest(500).WithReplay(20_26, 1);
 
+    private static Gen<string> Texts { get; } = ArbMap.Default.GeneratorFor<string>().Select(Readable);
+
     // Sub-byte types need multiples of 4 or 8 elements; eight in the last dimension suits them all.
     private static Gen<TensorSpec> Specs { get; } =
-        from name in ArbMap.Default.GeneratorFor<string>().Select(Readable)
+        from name in Texts
         from dtype in Gen.Elements(Enum.GetValues<Dtype>())
         from shape in Gen.Choose(0, 5).Select(i => (long)i).ListOf()
         select new TensorSpec(name, dtype, dtype.Bits() % 8 == 0 ? [.. shape.Take(4)] : [.. shape.Take(3), 8]);
 
     private static Gen<(TensorSpec[] Tensors, Dictionary<string, string> Metadata, long Limit)> Plans { get; } =
         from tensors in Specs.ListOf()
-        from pairs in ArbMap.Default.GeneratorFor<string>().Select(Readable).Two().ListOf()
+        from pairs in Texts.Two().ListOf()
         from limit in Gen.Choose(1, 2000)
         select (
             tensors.DistinctBy(t => t.Name).ToArray(),
@@ -63,7 +65,7 @@ public sealed class RoundTripTests
 
     [Test]
     public void Strings_are_ordered_by_their_utf8_bytes() =>
-        Check.One(Seeded, Prop.ForAll(ArbMap.Default.GeneratorFor<string>().Select(Readable).Two().ToArbitrary(), pair =>
+        Check.One(Seeded, Prop.ForAll(Texts.Two().ToArbitrary(), pair =>
         {
             int bytes = System.Text.Encoding.UTF8.GetBytes(pair.Item1).AsSpan()
                 .SequenceCompareTo(System.Text.Encoding.UTF8.GetBytes(pair.Item2));

@@ -13,10 +13,11 @@ public sealed class SafetensorsWriterTests : IDisposable
     public void What_is_written_is_read_back()
     {
         string path = folder["new/folder/x.safetensors"];
-        SafetensorsWriter.Write(path, [Bytes("b", 3), Bytes("a", 5), Bytes("empty", 0)], new Dictionary<string, string> { ["k"] = "v" });
+        var metadata = new Dictionary<string, string> { ["k"] = "v" };
+        SafetensorsWriter.Write(path, [Bytes("b", 3), Bytes("a", 5), Bytes("empty", 0)], metadata);
         using SafetensorsFile file = SafetensorsFile.Open(path);
         Assert.That(file.Header.Tensors.Select(t => t.Name), Is.EqualTo(new[] { "a", "b", "empty" }));
-        Assert.That(file.Metadata, Is.EqualTo(new Dictionary<string, string> { ["k"] = "v" }));
+        Assert.That(file.Metadata, Is.EqualTo(metadata));
         foreach (TensorInfo tensor in file.Header.Tensors)
         {
             byte[] data = new byte[tensor.ByteLength];
