@@ -104,7 +104,7 @@ internal static class EndToEnd
 
     private static void Check(Case merge, CheckpointSet set, string output)
     {
-        using var merged = Checkpoint.Open(output);
+        using var merged = OpenOutput(merge, output);
         using var origin = Checkpoint.Open(set.Base);
         if (!merged.Tensors.Select(Describe).ToHashSet().SetEquals(origin.Tensors.Select(Describe)))
             throw new WrongResultException($"{merge.Name}: the output's tensors are not the base's");
@@ -119,6 +119,18 @@ internal static class EndToEnd
             double allowed = Bf16.HalfStep(expected[i]) + (Math.Abs(expected[i]) * 1e-5) + 1e-8;
             if (!(Math.Abs(actual[i] - expected[i]) <= allowed))
                 throw new WrongResultException($"{merge.Name}: {CheckedTensor}[{i}] is {actual[i]:G9}, not {expected[i]:G9}");
+        }
+    }
+
+    private static Checkpoint OpenOutput(Case merge, string output)
+    {
+        try
+        {
+            return Checkpoint.Open(output);
+        }
+        catch (SafetensorsException e)
+        {
+            throw new WrongResultException($"{merge.Name}: the output cannot be read: {e.Message}");
         }
     }
 
