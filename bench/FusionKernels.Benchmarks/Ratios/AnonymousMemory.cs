@@ -1,10 +1,11 @@
 using System.Buffers.Text;
+using Microsoft.Win32.SafeHandles;
 
 namespace FusionKernels.Benchmarks.Ratios;
 
 /// <summary>
-/// Watches this process's anonymous memory (RssAnon of Linux: heaps and stacks, not mapped files) from a thread of its own, every
-/// 5 ms, and keeps the peak.
+/// Watches this process's anonymous memory (RssAnon of Linux: heaps and stacks, not mapped files) from a thread of its
+/// own, every 5 ms, and keeps the peak.
 /// </summary>
 internal sealed class AnonymousMemory : IDisposable
 {
@@ -48,11 +49,13 @@ internal sealed class AnonymousMemory : IDisposable
     }
 
     // Every read from the start makes the kernel write the text anew: "RssAnon:      1234 kB".
-    private static long ReadKib(Microsoft.Win32.SafeHandles.SafeFileHandle status)
+    private static long ReadKib(SafeFileHandle status)
     {
         Span<byte> text = stackalloc byte[4096];
         text = text[..RandomAccess.Read(status, text, 0)];
         var field = text[(text.IndexOf("RssAnon:"u8) + 8)..].TrimStart(" \t"u8);
-        return Utf8Parser.TryParse(field, out long kib, out _) ? kib : throw new PlatformNotSupportedException("no RssAnon in /proc/self/status");
+        return Utf8Parser.TryParse(field, out long kib, out _)
+            ? kib
+            : throw new PlatformNotSupportedException("no RssAnon in /proc/self/status");
     }
 }

@@ -20,6 +20,8 @@ internal static class Bf16
             destination[i] = BitConverter.UInt32BitsToSingle((uint)source[i] << 16);
     }
 
-    /// <summary>Half the distance between neighbours of bf16 around a normal number: what one rounding may add.</summary>
+    /// <summary>
+    /// Half the distance between neighbours of bf16 around a normal number: what one rounding may add.
+    /// </summary>
     public static double HalfStep(double value) => value == 0 ? 0 : Math.ScaleB(1, Math.ILogB(value) - 8);
 }

@@ -7,9 +7,10 @@ using Microsoft.Win32.SafeHandles;
 namespace FusionKernels.Benchmarks.Ratios;
 
 /// <summary>
-/// A base model and three fine-tunes of it, synthetic but of real shape: Llama-like, 483 million parameters, bf16, three
-/// shards each, 3.9 GB in all. The base's matrices are N(0, 0.02) and its norms near 1; an expert is the base plus a delta of
-/// rank 16 (deviation 1e-3) plus noise (5e-4), rounded to bf16. The same bytes on every machine of one runtime.
+/// A base model and three fine-tunes of it, synthetic but of real shape: Llama-like, 483 million parameters, bf16,
+/// three shards each, 3.9 GB in all. The base's matrices are N(0, 0.02) and its norms near 1; an expert is the base
+/// plus a delta of rank 16 (deviation 1e-3) plus noise (5e-4), rounded to bf16. The same bytes on every machine of one
+/// runtime.
 /// </summary>
 internal sealed class CheckpointSet
 {
@@ -133,8 +134,8 @@ internal sealed class CheckpointSet
     }
 
     /// <summary>
-    /// Writes one tensor of all models, blocks of rows in parallel. Every row of the base, of an expert's left factor and of its
-    /// noise has its own stream of normals, so the bytes do not depend on the blocks.
+    /// Writes one tensor of all models, blocks of rows in parallel. Every row of the base, of an expert's left factor
+    /// and of its noise has its own stream of normals, so the bytes do not depend on the blocks.
     /// </summary>
     private static void WriteTensor(SafeFileHandle[] files, long offset, Weight weight, int ordinal)
     {

@@ -6,8 +6,8 @@ using FusionKernels.Safetensors;
 namespace FusionKernels.Benchmarks.Ratios;
 
 /// <summary>
-/// Whole merges against <see cref="PlainLoop"/>, which reads the same models and writes as much: from recipe to finished folder, in
-/// process, default options on two threads.
+/// Whole merges against <see cref="PlainLoop"/>, which reads the same models and writes as much: from recipe to
+/// finished folder, in process, default options on two threads.
 /// </summary>
 internal static class EndToEnd
 {
@@ -32,10 +32,17 @@ internal static class EndToEnd
     {
         Console.Error.WriteLine($"checkpoint set in {options.Set}, outputs in {options.Out}");
         var set = CheckpointSet.OpenOrCreate(options.Set);
+        Case[] cases = Cases(set);
+        if (options.Case is not null && cases.All(c => c.Name != options.Case))
+        {
+            throw new FormatException(
+                $"'{options.Case}' is no case of e2e; the cases are {string.Join(", ", cases.Select(c => c.Name))}");
+        }
+
         string output = Path.Combine(options.Out, $"fusionkernels-ratios-{Environment.ProcessId}");
         try
         {
-            foreach (var merge in Cases(set).Where(c => options.Case is null || c.Name == options.Case))
+            foreach (var merge in cases.Where(c => options.Case is null || c.Name == options.Case))
                 yield return Measure(merge, set, output);
         }
         finally
@@ -45,19 +52,24 @@ internal static class EndToEnd
         }
     }
 
-    private static IEnumerable<Case> Cases(CheckpointSet set)
+    private static Case[] Cases(CheckpointSet set)
     {
-        string[] experts = [.. set.Experts], all = [set.Base, .. experts];
-        yield return new(Add("linear", experts, ("weight", 1)), 0.60, experts, ScalarMerge.Linear);
-        yield return new(OnBase("ties", ("weight", 1), ("density", Density)).With("normalize", 1), 0.35, all, ScalarMerge.Ties(Density));
-        yield return new(OnBase("dare_ties", ("weight", 1), ("density", Density)), 0.35, all, ScalarMerge.DareTies(Density));
-        yield return new(OnBase("task_arithmetic", ("weight", 1)), null, all, ScalarMerge.TaskArithmetic);
-        yield return new(OnBase("dare_linear", ("weight", 1), ("density", Density)), null, all, ScalarMerge.DareLinear(Density));
-        yield return new(Add("slerp", experts[..1]).WithBase(set.Base).With("t", 0.5), null, all[..2], null);
-        yield return new(OnBase("model_stock"), null, all, null);
-        yield return new(Add("passthrough", experts[..1]), null, experts[..1], ScalarMerge.Passthrough);
+        string[] experts = [.. set.Experts], all = [set.Base, .. experts], pair = all[..2], one = experts[..1];
+        (string, Setting) weight = ("weight", 1), density = ("density", Density);
+        return
+        [
+            new(Add("linear", experts, weight), 0.60, experts, ScalarMerge.Linear),
+            new(OnBase("ties", experts, weight, density).With("normalize", 1), 0.35, all, ScalarMerge.Ties(Density)),
+            new(OnBase("dare_ties", experts, weight, density), 0.35, all, ScalarMerge.DareTies(Density)),
+            new(OnBase("task_arithmetic", experts, weight), null, all, ScalarMerge.TaskArithmetic),
+            new(OnBase("dare_linear", experts, weight, density), null, all, ScalarMerge.DareLinear(Density)),
+            new(OnBase("slerp", one).With("t", 0.5), null, pair, null),
+            new(OnBase("model_stock", experts), null, all, null),
+            new(Add("passthrough", one), null, one, ScalarMerge.Passthrough),
+        ];
 
-        Recipe OnBase(string method, params (string, Setting)[] parameters) => Add(method, experts, parameters).WithBase(set.Base);
+        Recipe OnBase(string method, string[] models, params (string, Setting)[] parameters) =>
+            Add(method, models, parameters).WithBase(set.Base);
 
         static Recipe Add(string method, string[] models, params (string, Setting)[] parameters) =>
             models.Aggregate(Recipe.For(method), (recipe, model) => recipe.Add(model, parameters));
@@ -69,8 +81,10 @@ internal static class EndToEnd
         bool isChecked = false;
         var pairs = Pairs.Measure(Anchor, Ours);
         Console.Error.WriteLine(
-            $"{merge.Name}: anchor {Join(pairs.Anchor)} s, ours {Join(pairs.Ours)} s, anonymous memory before {before:F0} MiB");
-        return new Ratio($"e2e/{merge.Name}", Pairs.Median(pairs.Ours), "plain read/write loop", Pairs.Median(pairs.Anchor), merge.Target)
+            $"{merge.Name}: anchor {Join(pairs.Anchor)} s, ours {Join(pairs.Ours)} s, "
+            + $"anonymous memory {before:F0} MiB before, {peak:F0} MiB at the peak");
+        double ours = Pairs.Median(pairs.Ours), anchor = Pairs.Median(pairs.Anchor);
+        return new Ratio($"e2e/{merge.Name}", ours, "plain read/write loop", anchor, merge.Target)
         {
             PeakAnonymousMib = peak,
         };
@@ -118,7 +132,10 @@ internal static class EndToEnd
             // One rounding to bf16, and a little for the fp32 arithmetic before it.
             double allowed = Bf16.HalfStep(expected[i]) + (Math.Abs(expected[i]) * 1e-5) + 1e-8;
             if (!(Math.Abs(actual[i] - expected[i]) <= allowed))
-                throw new WrongResultException($"{merge.Name}: {CheckedTensor}[{i}] is {actual[i]:G9}, not {expected[i]:G9}");
+            {
+                throw new WrongResultException(
+                    $"{merge.Name}: {CheckedTensor}[{i}] is {actual[i]:G9}, not {expected[i]:G9}");
+            }
         }
     }
 
@@ -134,7 +151,8 @@ internal static class EndToEnd
         }
     }
 
-    private static string Describe(CheckpointTensor tensor) => $"{tensor.Name} {tensor.Dtype} [{string.Join(", ", tensor.Shape)}]";
+    private static string Describe(CheckpointTensor tensor) =>
+        $"{tensor.Name} {tensor.Dtype} [{string.Join(", ", tensor.Shape)}]";
 
     private static float[] Read(string folder)
     {

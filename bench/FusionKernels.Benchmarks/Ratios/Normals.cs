@@ -1,8 +1,8 @@
 namespace FusionKernels.Benchmarks.Ratios;
 
 /// <summary>
-/// Standard normal numbers for synthetic weights, fast and the same everywhere: each is one of 2^16 Box-Muller draws, picked by
-/// 16 bits of a SplitMix64 word. Good enough for the shape of a distribution, not for statistics.
+/// Standard normal numbers for synthetic weights, fast and the same everywhere: each is one of 2^16 Box-Muller draws,
+/// picked by 16 bits of a SplitMix64 word. Good enough for the shape of a distribution, not for statistics.
 /// </summary>
 internal static class Normals
 {

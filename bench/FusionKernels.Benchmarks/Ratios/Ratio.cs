@@ -3,7 +3,8 @@ using System.Text.Json;
 namespace FusionKernels.Benchmarks.Ratios;
 
 /// <summary>
-/// Our speed as a share of an anchor's, measured side by side. A ratio carries from one machine to the next better than seconds do.
+/// Our speed as a share of an anchor's, measured side by side. A ratio carries from one machine to the next better than
+/// seconds do.
 /// </summary>
 /// <param name="Name">Group and case.</param>
 /// <param name="OursSeconds">Median of our runs.</param>
@@ -15,7 +16,9 @@ internal sealed record Ratio(string Name, double OursSeconds, string Anchor, dou
     /// <summary>Anonymous memory that our runs may reach.</summary>
     public const double PeakAnonymousLimitMib = 1536;
 
-    /// <summary>Anonymous memory that our runs reached, the process's own included; <c>null</c> where it was not measured.</summary>
+    /// <summary>
+    /// Anonymous memory that our runs reached, the process's own included; <c>null</c> where it was not measured.
+    /// </summary>
     public double? PeakAnonymousMib { get; init; }
 
     /// <summary>Anchor's time over ours: 1 is as fast as the anchor, more is faster.</summary>

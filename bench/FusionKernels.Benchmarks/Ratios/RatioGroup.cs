@@ -1,6 +1,8 @@
 namespace FusionKernels.Benchmarks.Ratios;
 
-/// <summary>A group of ratios that belong together. A new group is one file in this folder and one line in <see cref="All"/>.</summary>
+/// <summary>
+/// A group of ratios that belong together. A new group is one file in this folder and one line in <see cref="All"/>.
+/// </summary>
 /// <param name="Name">What to call it by: <c>ratios NAME</c>.</param>
 /// <param name="Measure">Measures the group's ratios one by one.</param>
 internal sealed record RatioGroup(string Name, Func<RatioOptions, IEnumerable<Ratio>> Measure)
@@ -19,7 +21,8 @@ internal sealed record RatioGroup(string Name, Func<RatioOptions, IEnumerable<Ra
         RatioGroup[] groups = [.. All.Where(g => name == "all" || name == g.Name)];
         if (groups.Length == 0)
         {
-            Console.Error.WriteLine($"ratios: '{name}' is no group; the groups are all, {string.Join(", ", All.Select(g => g.Name))}");
+            string names = string.Join(", ", All.Select(g => g.Name));
+            Console.Error.WriteLine($"ratios: '{name}' is no group; the groups are all, {names}");
             return 2;
         }
 

@@ -6,7 +6,10 @@ internal sealed record RatioOptions
     /// <summary>Folder of the checkpoint set (<c>--set</c>), kept and reused: 3.9 GB.</summary>
     public string Set { get; init; } = Path.Combine(Path.GetTempPath(), "fusionkernels-checkpoint-set");
 
-    /// <summary>Folder under which outputs are written and removed again (<c>--out</c>): 1 GB; in memory where the system has such a file system.</summary>
+    /// <summary>
+    /// Folder under which outputs are written and removed again (<c>--out</c>): 1 GB; in memory where the system has
+    /// such a file system.
+    /// </summary>
     public string Out { get; init; } = HasMemoryFolder() ? MemoryFolder : Path.GetTempPath();
 
     /// <summary>The one case to run (<c>--case</c>); <c>null</c> runs all.</summary>
@@ -27,7 +30,8 @@ internal sealed record RatioOptions
                 ["--set", var folder, ..] => options with { Set = folder },
                 ["--out", var folder, ..] => options with { Out = folder },
                 ["--case", var name, ..] => options with { Case = name },
-                _ => throw new FormatException($"'{arguments[0]}': the options are --set DIR, --out DIR and --case NAME"),
+                _ => throw new FormatException(
+                    $"'{arguments[0]}': the options are --set DIR, --out DIR and --case NAME"),
             };
         }
 

@@ -11,23 +11,28 @@ internal static class ScalarMerge
     public delegate double[] Formula(string tensor, float[] origin, float[][] experts);
 
     /// <summary>The first expert.</summary>
-    public static double[] Passthrough(string tensor, float[] origin, float[][] experts) => [.. experts[0].Select(x => (double)x)];
+    public static double[] Passthrough(string tensor, float[] origin, float[][] experts) =>
+        [.. experts[0].Select(x => (double)x)];
 
     /// <summary>The mean of the experts.</summary>
     public static double[] Linear(string tensor, float[] origin, float[][] experts) =>
         [.. origin.Select((_, i) => experts.Average(x => (double)x[i]))];
 
     /// <summary>The base plus all deltas.</summary>
-    public static double[] TaskArithmetic(string tensor, float[] origin, float[][] experts) => Sum(origin, Deltas(origin, experts));
+    public static double[] TaskArithmetic(string tensor, float[] origin, float[][] experts) =>
+        Sum(origin, Deltas(origin, experts));
 
-    /// <summary>TIES: trim each delta to trunc(density n), of equal magnitudes the lower index; elect; mean of what agrees.</summary>
+    /// <summary>
+    /// TIES: trim each delta to trunc(density n), of equal magnitudes the lower index; elect; mean of what agrees.
+    /// </summary>
     public static Formula Ties(double density) => (_, origin, experts) =>
     {
         double[][] deltas = Deltas(origin, experts);
         foreach (double[] delta in deltas)
         {
-            var byMagnitude = Enumerable.Range(0, delta.Length).OrderByDescending(i => Math.Abs(delta[i])).ThenBy(i => i);
-            foreach (int dropped in byMagnitude.Skip((int)(density * delta.Length)).ToArray())
+            int[] indices = [.. Enumerable.Range(0, delta.Length)];
+            int[] byMagnitude = [.. indices.OrderByDescending(i => Math.Abs(delta[i])).ThenBy(i => i)];
+            foreach (int dropped in byMagnitude[(int)(density * delta.Length)..])
                 delta[dropped] = 0;
         }
 
@@ -48,7 +53,8 @@ internal static class ScalarMerge
     private static double[][] Deltas(float[] origin, float[][] experts) =>
         [.. experts.Select(x => x.Zip(origin, (e, b) => (double)e - b).ToArray())];
 
-    private static double[] Sum(float[] origin, double[][] deltas) => [.. origin.Select((b, i) => b + deltas.Sum(d => d[i]))];
+    private static double[] Sum(float[] origin, double[][] deltas) =>
+        [.. origin.Select((b, i) => b + deltas.Sum(d => d[i]))];
 
     // The sign of the sum is elected, plus if it is zero; zeros agree with no sign.
     private static IEnumerable<double> Agreeing(double[][] deltas, int i)
