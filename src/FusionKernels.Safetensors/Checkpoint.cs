@@ -74,7 +74,8 @@ public sealed class Checkpoint : IDisposable
 
         ShardIndex index = ReadIndex(path, options);
         string[] files = [.. index.WeightMap.Values.Distinct().Order(Utf8Order.Instance)];
-        Checkpoint checkpoint = Assemble(folder, [.. files.Select(f => Path.Combine(folder, f))], options, warnings, path);
+        string[] shardPaths = [.. files.Select(file => Path.Combine(folder, file))];
+        Checkpoint checkpoint = Assemble(folder, shardPaths, options, warnings, path);
         try
         {
             checkpoint.CompareWith(index, path);
@@ -85,6 +86,15 @@ public sealed class Checkpoint : IDisposable
             checkpoint.Dispose();
             throw;
         }
+    }
+
+    /// <summary>A checkpoint of one file whose bytes the caller provides; the result owns the source.</summary>
+    /// <exception cref="SafetensorsException">A rule of the format is broken.</exception>
+    public static Checkpoint Open(IShardSource source, SafetensorsOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        string folder = Path.GetDirectoryName(source.Path) ?? "";
+        return new Checkpoint(folder, [SafetensorsFile.Open(source, options)], []);
     }
 
     /// <summary>Finds a tensor by its name.</summary>
@@ -105,7 +115,7 @@ public sealed class Checkpoint : IDisposable
             string index = single + ".index.json";
             if (Path.Exists(index))
             {
-                if (Path.Exists(single)) warnings.Add($"{index}: is used, {Path.GetFileName(single)} next to it is not");
+                if (Path.Exists(single)) warnings.Add($"{index}: is used, {stem}.safetensors next to it is not");
                 return index;
             }
 
@@ -197,7 +207,8 @@ public sealed class Checkpoint : IDisposable
         ulong total = (ulong)tensors.Sum(tensor => tensor.ByteLength);
         if (index.TotalSize != total)
         {
-            warnings.Add($"{path}: total_size is {index.TotalSize?.ToString() ?? "not given"}, the tensors have {total} bytes");
+            string claim = index.TotalSize is { } size ? $"is {size}" : "is not given as an integer";
+            warnings.Add($"{path}: total_size {claim}, the tensors have {total} bytes");
         }
     }
 }

@@ -27,7 +27,15 @@ public sealed class SafetensorsFile : IDisposable
     public static SafetensorsFile Open(string path, SafetensorsOptions? options = null)
     {
         options ??= SafetensorsOptions.Default;
-        IShardSource source = ShardSource.Open(path, options);
+        return Open(ShardSource.Open(path, options), options);
+    }
+
+    /// <summary>Reads a file whose bytes the caller provides; the result owns the source.</summary>
+    /// <exception cref="SafetensorsException">A rule of the format is broken.</exception>
+    public static SafetensorsFile Open(IShardSource source, SafetensorsOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        options ??= SafetensorsOptions.Default;
         try
         {
             return new SafetensorsFile(source, SafetensorsHeader.Read(source, options));
@@ -44,7 +52,7 @@ public sealed class SafetensorsFile : IDisposable
     /// <paramref name="scratch"/> after it was filled.
     /// </summary>
     /// <param name="tensor">A tensor of this file.</param>
-    /// <param name="byteOffset">First byte, from the start of the tensor. Its address has no particular alignment.</param>
+    /// <param name="byteOffset">First byte, from the start of the tensor. No alignment is promised.</param>
     /// <param name="byteLength">Bytes; may exceed 2 GiB.</param>
     /// <param name="scratch">Room for the bytes; may be null if the source is mapped.</param>
     /// <exception cref="ArgumentOutOfRangeException">The range is not inside the tensor.</exception>
