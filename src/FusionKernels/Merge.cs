@@ -1,4 +1,8 @@
+using FusionKernels.Execution;
+using FusionKernels.Kernels.Cpu;
+using FusionKernels.Planning;
 using FusionKernels.Recipes;
+using FusionKernels.Safetensors;
 
 namespace FusionKernels;
 
@@ -16,12 +20,96 @@ public static class Merge
     /// <param name="progress">Told about ten times a second, from a worker thread.</param>
     /// <param name="cancellation">Stops between chunks; finished shards stay, the unfinished one is removed.</param>
     /// <exception cref="MergeException">The recipe, the models or the output cannot be used.</exception>
-    /// <exception cref="Safetensors.SafetensorsException">An input is no valid safetensors file.</exception>
+    /// <exception cref="SafetensorsException">An input is no valid safetensors file.</exception>
+    /// <exception cref="SourceUnavailableException">An input is missing or cannot be read.</exception>
+    /// <exception cref="SourceChangedException">An input changed under way.</exception>
+    /// <exception cref="OutputUnavailableException">The output cannot be created.</exception>
+    /// <exception cref="OutputBusyException">Another process is writing the output.</exception>
+    /// <exception cref="IOException">The device failed or is full.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static Task<MergeReport> RunAsync(
         Recipe recipe,
         string output,
         MergeOptions? options = null,
         IProgress<MergeProgress>? progress = null,
-        CancellationToken cancellation = default) => throw new NotImplementedException();
+        CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(recipe);
+        ArgumentException.ThrowIfNullOrEmpty(output);
+        options ??= new MergeOptions();
+
+        // A thread of its own: it becomes a worker and computes for as long as the merge takes.
+        return Task.Factory.StartNew(
+            () =>
+            {
+                using var models = new OpenModels(options);
+                var plan = Planner.Plan(recipe, options, models.Open);
+                models.RefuseOutputInside(output);
+                return Run(plan, options, new DirectoryOutputStore(output), output, new PhiloxMasks(options.Seed), progress, cancellation);
+            },
+            cancellation,
+            TaskCreationOptions.LongRunning,
+            TaskScheduler.Default);
+    }
+
+    /// <summary>Executes a plan into a store.</summary>
+    internal static MergeReport Run(
+        MergePlan plan,
+        MergeOptions options,
+        IOutputStore store,
+        string output,
+        IRandomMasks masks,
+        IProgress<MergeProgress>? progress,
+        CancellationToken cancellation)
+    {
+        var backend = options.Backend ?? new CpuBackend();
+        using var folder = OutputFolder.Open(store, plan, PlanRecord.Of(plan, options), options.Restart);
+        using var executor = new Executor(plan, options, masks, backend, progress, cancellation);
+        int reused = folder.Finished.Count;
+        var remaining = plan.Layout.Shards.Where(s => !folder.Finished.ContainsKey(s.FileName)).ToArray();
+        long needed = remaining.Sum(s => s.FileLength);
+        if (needed > store.FreeBytes)
+            throw new IOException($"{output}: the merge needs {needed} bytes more, the device has {store.FreeBytes} free");
+
+        foreach (var shard in plan.Layout.Shards.Except(remaining))
+            executor.Progress.Bytes(shard.FileLength - shard.Header.Length);
+        if (remaining.Length > 0)
+            executor.Survey();
+        foreach (var shard in remaining)
+            folder.Publish(Write(plan, executor, folder, shard));
+        if (!folder.IsComplete)
+            folder.Complete(plan);
+        executor.Progress.Report();
+        return new MergeReport
+        {
+            Output = output,
+            Method = plan.Method.Name,
+            Tensors = plan.Tensors.Count,
+            Shards = plan.Layout.Shards.Count,
+            ShardsReused = reused,
+            BytesWritten = needed,
+            BytesRead = executor.BytesRead,
+            Elapsed = executor.Progress.Elapsed,
+            Backend = backend.Name,
+            Warnings = plan.Warnings,
+        };
+    }
+
+    // A shard counts only if its sources are still what they were when it is done; otherwise its partial file goes.
+    private static ShardRecord Write(MergePlan plan, Executor executor, OutputFolder folder, ShardLayout shard)
+    {
+        try
+        {
+            using var file = folder.Begin(shard);
+            var record = executor.Write(shard, file);
+            foreach (var input in plan.InputShards)
+                input.Source.CheckUnchanged();
+            return record;
+        }
+        catch
+        {
+            folder.Abandon(shard);
+            throw;
+        }
+    }
 }

@@ -1,3 +1,5 @@
+using FusionKernels.Execution;
+
 namespace FusionKernels.Methods;
 
 /// <summary>What a method does with a base model.</summary>
@@ -8,6 +10,29 @@ public enum BaseUse
 
     /// <summary>The method merges differences from a base, which the recipe must name.</summary>
     Required,
+}
+
+/// <summary>How a method treats embeddings of different vocabulary sizes.</summary>
+public enum VocabularyRule
+{
+    /// <summary>All are cut to the fewest rows.</summary>
+    CommonRows,
+
+    /// <summary>All are cut to the base's rows; a model with fewer is an error.</summary>
+    BaseRows,
+
+    /// <summary>Different sizes are an error.</summary>
+    Equal,
+}
+
+/// <summary>Which storage dtype a tensor gets when the recipe names none.</summary>
+public enum DtypeRule
+{
+    /// <summary>The base's.</summary>
+    Base,
+
+    /// <summary>The promotion of all inputs', as torch promotes.</summary>
+    Promoted,
 }
 
 /// <summary>
@@ -33,4 +58,20 @@ public abstract class MergeMethod
 
     /// <summary>The parameters it takes.</summary>
     public abstract IReadOnlyList<Parameter> Parameters { get; }
+
+    /// <summary>What happens to embeddings of different vocabulary sizes.</summary>
+    public virtual VocabularyRule Vocabulary => VocabularyRule.CommonRows;
+
+    /// <summary>The output dtype when the recipe names none.</summary>
+    public virtual DtypeRule OutputDtype => Base == BaseUse.Required ? DtypeRule.Base : DtypeRule.Promoted;
+
+    /// <summary>
+    /// Looks at the whole model before any tensor is merged, for methods whose statistics span all tensors. What it
+    /// returns is handed to every <see cref="MergeTensor"/> as <see cref="TensorMerge.ModelState"/>. It must be deterministic: a
+    /// resumed run computes it again.
+    /// </summary>
+    internal virtual object? Survey(ModelSurvey model) => null;
+
+    /// <summary>Merges one tensor: any number of passes that gather statistics, then exactly one that writes.</summary>
+    internal abstract void MergeTensor(TensorMerge tensor);
 }

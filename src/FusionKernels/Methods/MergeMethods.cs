@@ -1,11 +1,24 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace FusionKernels.Methods;
 
 /// <summary>The method table: every merge method by its name.</summary>
 public static class MergeMethods
 {
     /// <summary>All methods, in the order people are shown them.</summary>
-    public static IReadOnlyList<MergeMethod> All { get; } = [];
+    public static IReadOnlyList<MergeMethod> All { get; } =
+    [
+        new Linear(),
+        new TaskArithmeticMethod(),
+        new Ties(),
+        new DareLinear(),
+        new DareTies(),
+        new Slerp(),
+        new ModelStock(),
+        new Passthrough(),
+    ];
 
     /// <summary>Finds a method by name.</summary>
-    public static bool TryGet(string name, out MergeMethod? method) => (method = All.FirstOrDefault(m => m.Name == name)) is not null;
+    public static bool TryGet(string name, [NotNullWhen(true)] out MergeMethod? method) =>
+        (method = All.FirstOrDefault(m => m.Name == name)) is not null;
 }

@@ -1,14 +1,214 @@
 namespace FusionKernels.Recipes;
 
-/// <summary>Reads mergekit's YAML recipes.</summary>
+/// <summary>
+/// Reads mergekit's YAML recipes. What both tools have means the same; a key that is not supported yet, or not known, is refused by
+/// name. A lenient reading ignores unknown keys with a warning, where mergekit ignores them silently.
+/// </summary>
 public static class RecipeReader
 {
+    private static readonly string[] Keys =
+        ["merge_method", "base_model", "models", "slices", "modules", "parameters", "dtype", "out_dtype"];
+
+    private static readonly string[] KeysToCome = ["tokenizer_source", "tokenizer", "chat_template"];
+    private static readonly string[] ModuleKeys = ["models", "slices", "parameters"];
+    private static readonly string[] SliceKeys = ["sources", "base_model", "residual_weight", "parameters"];
+    private static readonly string[] ModelKeys = ["model", "parameters"];
+    private static readonly string[] SourceKeys = ["model", "layer_range", "parameters"];
+
     /// <summary>Reads a recipe file.</summary>
     /// <param name="path">The YAML (or JSON) file, at most 1 MB.</param>
-    /// <param name="lenient">Ignore unknown keys with a warning, as mergekit does silently, instead of refusing them.</param>
+    /// <param name="lenient">Ignore unknown keys with a warning instead of refusing them.</param>
     /// <exception cref="MergeException">Names file, line and key of what is wrong.</exception>
-    public static Recipe Load(string path, bool lenient = false) => throw new NotImplementedException();
+    public static Recipe Load(string path, bool lenient = false)
+    {
+        string text;
+        try
+        {
+            var file = new FileInfo(path);
+            if (file.Exists && file.Length > 1_000_000)
+                throw new MergeException(MergeError.Recipe, $"{path}: a recipe has at most 1000000 bytes");
+            text = File.ReadAllText(path, new System.Text.UTF8Encoding(false, throwOnInvalidBytes: true));
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new MergeException(MergeError.Recipe, $"{path}: no such recipe file");
+        }
+        catch (System.Text.DecoderFallbackException)
+        {
+            throw new MergeException(MergeError.Recipe, $"{path}: no valid UTF-8");
+        }
+        catch (UnauthorizedAccessException)
+        {
+            throw new MergeException(MergeError.Recipe, $"{path}: a folder, or not readable");
+        }
+
+        return Parse(text, path, lenient);
+    }
 
     /// <summary>Reads a recipe from text; <paramref name="name"/> stands for the file in messages.</summary>
-    public static Recipe Parse(string text, string name = "recipe", bool lenient = false) => throw new NotImplementedException();
+    public static Recipe Parse(string text, string name = "recipe", bool lenient = false)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        var root = YamlNode.Parse(text, name);
+        var reading = new Reading(lenient, []);
+        var keys = MapOf(root, "the recipe");
+        foreach (var (key, value) in keys)
+        {
+            if (KeysToCome.Contains(key))
+                throw value.Error($"'{key}' is not supported yet");
+            reading.RefuseUnknown(key, value, Keys, "a recipe");
+        }
+
+        // The contents stand at the top, or under modules: default.
+        var contents = keys;
+        string[] forms = keys.Select(k => k.Key).Intersect(["models", "slices", "modules"]).ToArray();
+        if (forms.Length != 1)
+            throw root.Error("exactly one of 'models', 'slices' and 'modules' must be there");
+        if (Find(keys, "modules") is { } modules)
+            contents = reading.Module(modules);
+        return new Recipe
+        {
+            MergeMethod = Find(keys, "merge_method")?.AsText("merge_method") ?? throw root.Error("'merge_method' is missing"),
+            BaseModel = Find(keys, "base_model") is { IsNull: false } b ? ReadReference(b, "base_model") : null,
+            Models = Find(contents, "models") is { } models ? reading.Models(models, "models", ModelKeys) : [],
+            Slices = Find(contents, "slices") is { } slices ? reading.Slices(slices) : [],
+            ModuleParameters = ReadParameters(contents == keys ? null : Find(contents, "parameters")),
+            Parameters = ReadParameters(Find(keys, "parameters")),
+            Dtype = Find(keys, "dtype") is { IsNull: false } d ? d.AsText("dtype") : null,
+            OutDtype = Find(keys, "out_dtype") is { IsNull: false } o ? o.AsText("out_dtype") : null,
+            Text = text,
+            Warnings = reading.Warnings,
+        };
+    }
+
+    /// <summary>What one reading carries along: whether unknown keys are forgiven, and the warnings about them.</summary>
+    private sealed record Reading(bool Lenient, List<string> Warnings)
+    {
+        public IReadOnlyList<(string Key, YamlNode Value)> Module(YamlNode node)
+        {
+            var modules = MapOf(node, "'modules'");
+            if (modules is not [("default", var module)])
+                throw node.Error("'modules' may only hold 'default': models of several modules are not supported yet");
+            var keys = MapOf(module, "the module 'default'");
+            foreach (var (key, value) in keys)
+                RefuseUnknown(key, value, ModuleKeys, "a module");
+            if (keys.Count(k => k.Key is "models" or "slices") != 1)
+                throw module.Error("a module has exactly one of 'models' and 'slices'");
+            return keys;
+        }
+
+        public RecipeSlice[] Slices(YamlNode node) => (node.Items ?? throw node.Error("'slices' must be a list")).Select(item =>
+        {
+            var keys = MapOf(item, "an entry of 'slices'");
+            foreach (var (key, value) in keys)
+                RefuseUnknown(key, value, SliceKeys, "a slice");
+            if (Find(keys, "residual_weight") is { IsNull: false } unused)
+                Forgive(unused, "'residual_weight' has no effect in mergekit");
+            var sources = Find(keys, "sources") ?? throw item.Error("a slice needs 'sources'");
+            return new RecipeSlice(Models(sources, "sources", SourceKeys))
+            {
+                BaseModel = Find(keys, "base_model") is { IsNull: false } b ? ReadReference(b, "base_model") : null,
+                Parameters = ReadParameters(Find(keys, "parameters")),
+            };
+        }).ToArray();
+
+        public RecipeModel[] Models(YamlNode node, string list, string[] known) =>
+            (node.Items ?? throw node.Error($"'{list}' must be a list")).Select(item =>
+            {
+                var keys = MapOf(item, $"an entry of '{list}'");
+                foreach (var (key, value) in keys)
+                    RefuseUnknown(key, value, known, $"an entry of '{list}'");
+                var reference = Find(keys, "model") ?? throw item.Error($"an entry of '{list}' needs 'model'");
+                return new RecipeModel(ReadReference(reference, "model"))
+                {
+                    Parameters = ReadParameters(Find(keys, "parameters")),
+                    Layers = Find(keys, "layer_range") is { } range ? ReadRange(range) : null,
+                };
+            }).ToArray();
+
+        public void RefuseUnknown(string key, YamlNode at, string[] known, string where)
+        {
+            if (!known.Contains(key))
+                Forgive(at, $"'{key}' is no key of {where}{Spelling.Suggest(key, known)}");
+        }
+
+        private void Forgive(YamlNode at, string message)
+        {
+            if (!Lenient)
+                throw at.Error(message);
+            Warnings.Add(message + "; ignored");
+        }
+    }
+
+    private static (int First, int End) ReadRange(YamlNode node) =>
+        node.Items is [var a, var b] && a.AsNumber() is { } first && b.AsNumber() is { } end
+            && first >= 0 && end > first && end <= int.MaxValue && first == Math.Floor(first) && end == Math.Floor(end)
+            ? ((int)first, (int)end)
+            : throw node.Error("'layer_range' must be [first, end), two integers");
+
+    // A model is named by its path. mergekit's path+lora and {model: {path, ...}} forms say more than a path, so they are refused.
+    private static string ReadReference(YamlNode node, string key)
+    {
+        if (node.Entries is not null)
+            throw node.Error($"'{key}' as a map (revision, lora, override_architecture) is not supported yet; write the path");
+        string path = node.AsText(key);
+        if (path.Contains('+', StringComparison.Ordinal) && !Path.Exists(path))
+            throw node.Error($"'{path}': applying a LoRA (model+lora) is not supported yet");
+        return path;
+    }
+
+    private static Dictionary<string, Setting> ReadParameters(YamlNode? node)
+    {
+        var parameters = new Dictionary<string, Setting>();
+        if (node is null || node.IsNull)
+            return parameters;
+        foreach (var (name, value) in MapOf(node, "'parameters'"))
+            parameters.Add(name, ReadSetting(name, value));
+        return parameters;
+    }
+
+    // A scalar; a list of scalars (gradient); a list of {filter, value}; or one such map, which counts as a list of one.
+    private static Setting ReadSetting(string name, YamlNode node)
+    {
+        if (node.Entries is not null)
+            return new Setting([ReadEntry(name, node)]);
+        if (node.Items is { Count: 0 })
+            throw node.Error($"'{name}' is an empty list");
+        if (node.Items is { } items && items.All(i => i.Entries is not null))
+            return new Setting(items.Select(i => ReadEntry(name, i)).ToArray());
+        return new Setting([ReadValue(name, null, node)]);
+    }
+
+    private static SettingEntry ReadEntry(string name, YamlNode node)
+    {
+        var keys = node.Entries!;
+        if (keys.FirstOrDefault(k => k.Key is not ("filter" or "value")) is { Key: { } unknown })
+            throw node.Error($"'{name}': an entry has 'filter' and 'value', not '{unknown}'");
+        var value = Find(keys, "value") ?? throw node.Error($"'{name}': an entry needs 'value'");
+        var filter = Find(keys, "filter");
+        return ReadValue(name, filter is null || filter.IsNull ? null : filter.AsText("filter"), value);
+    }
+
+    private static SettingEntry ReadValue(string name, string? filter, YamlNode node)
+    {
+        if (node.Items is { Count: > 0 } items)
+        {
+            return new SettingEntry(
+                filter,
+                items.Select(i => i.AsNumber() ?? throw i.Error($"'{name}': a gradient is a list of finite numbers")).ToArray(),
+                null);
+        }
+
+        if (node.AsNumber() is { } number)
+            return new SettingEntry(filter, [number], null);
+        if (node.Scalar is { Length: > 0 } word && !node.IsNull && char.IsLetter(word[0]))
+            return new SettingEntry(filter, [], word);
+        throw node.Error($"'{name}' must be a finite number, a list of numbers, or a list of {{filter, value}}");
+    }
+
+    private static IReadOnlyList<(string Key, YamlNode Value)> MapOf(YamlNode node, string what) =>
+        node.Entries ?? throw node.Error($"{what} must be a map of keys");
+
+    private static YamlNode? Find(IReadOnlyList<(string Key, YamlNode Value)> keys, string key) =>
+        keys.FirstOrDefault(k => k.Key == key).Value;
 }

@@ -9,7 +9,8 @@ internal static partial class YamlText
     public static string Quote(string text) =>
         Plain().IsMatch(text) ? text : System.Text.Json.JsonSerializer.Serialize(text, RecipeJson.Default.String);
 
-    [GeneratedRegex(@"^[A-Za-z_./][A-Za-z0-9_./+-]*$")]
+    // Words that YAML reads as null or a truth value are no plain text.
+    [GeneratedRegex(@"^(?!(null|true|false|yes|no|on|off|y|n)$)[A-Za-z_./][A-Za-z0-9_./+-]*$", RegexOptions.IgnoreCase)]
     private static partial Regex Plain();
 }
 

@@ -1,0 +1,20 @@
+using System.Runtime.CompilerServices;
+
+namespace FusionKernels.Kernels;
+
+/// <summary><see cref="ElementType.F32"/>.</summary>
+public readonly struct F32Codec : ICodec
+{
+    /// <inheritdoc/>
+    public static int Size => 4;
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Decode<T>(T bits)
+        where T : struct, ILanes<T> => bits;
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Encode<T>(T value)
+        where T : struct, ILanes<T> => T.WhereEqual(value, value, value, T.SplatBits(0x7FC0_0000));
+}

@@ -1,0 +1,212 @@
+using System.Diagnostics.CodeAnalysis;
+
+namespace FusionKernels.Safetensors;
+
+/// <summary>A checkpoint of one or many shards, all open and checked against each other and the index.</summary>
+public sealed class Checkpoint : IDisposable
+{
+    // The spellings of transformers, peft and diffusers, in the order in which they are looked for.
+    private static readonly string[] Stems = ["model", "adapter_model", "diffusion_pytorch_model"];
+
+    private readonly SafetensorsFile[] shards;
+    private readonly CheckpointTensor[] tensors;
+    private readonly Dictionary<string, CheckpointTensor> byName;
+    private readonly List<string> warnings;
+
+    private Checkpoint(string folder, SafetensorsFile[] shards, List<string> warnings)
+    {
+        Folder = folder;
+        this.shards = shards;
+        this.warnings = warnings;
+        tensors = new CheckpointTensor[shards.Sum(shard => shard.Header.Tensors.Count)];
+        byName = new Dictionary<string, CheckpointTensor>(tensors.Length);
+        int next = 0;
+        foreach (SafetensorsFile shard in shards)
+        {
+            foreach (TensorInfo info in shard.Header.Tensors)
+            {
+                var tensor = new CheckpointTensor(shard, info);
+                tensors[next++] = tensor;
+                if (byName.TryAdd(info.Name, tensor)) continue;
+                throw new SafetensorsException(
+                    FormatError.DuplicateTensor,
+                    shard.Path,
+                    info.Name,
+                    $"is also in {Path.GetFileName(byName[info.Name].Shard.Path)}");
+            }
+        }
+    }
+
+    /// <summary>The full path of the folder that holds the shards.</summary>
+    public string Folder { get; }
+
+    /// <summary>The files, by name.</summary>
+    public IReadOnlyList<SafetensorsFile> Shards => shards;
+
+    /// <summary>All tensors: shard by shard, in the order of their bytes.</summary>
+    public IReadOnlyList<CheckpointTensor> Tensors => tensors;
+
+    /// <summary>The <c>__metadata__</c> of the first shard.</summary>
+    public IReadOnlyDictionary<string, string> Metadata => shards[0].Metadata;
+
+    /// <summary>What is odd about the checkpoint, but keeps nobody from reading it. One line each.</summary>
+    public IReadOnlyList<string> Warnings => warnings;
+
+    /// <summary>Opens a checkpoint.</summary>
+    /// <param name="path">
+    /// A <c>.safetensors</c> file, an index file, or a folder with an index, with a single file of a usual name
+    /// (<c>model</c>, <c>adapter_model</c>, <c>diffusion_pytorch_model</c>), or with exactly one safetensors file.
+    /// </param>
+    /// <param name="options">How to open the files.</param>
+    /// <exception cref="SourceUnavailableException">There is no checkpoint, or a file cannot be read.</exception>
+    /// <exception cref="SafetensorsException">A rule of the format is broken, or index and shards disagree.</exception>
+    public static Checkpoint Open(string path, SafetensorsOptions? options = null)
+    {
+        options ??= SafetensorsOptions.Default;
+        path = Path.GetFullPath(path);
+        var warnings = new List<string>();
+        if (Directory.Exists(path)) path = Locate(path, warnings);
+        string folder = Path.GetDirectoryName(path)!;
+        if (!path.EndsWith(".json", StringComparison.Ordinal))
+        {
+            return Assemble(folder, [path], options, warnings);
+        }
+
+        ShardIndex index = ReadIndex(path, options);
+        string[] files = [.. index.WeightMap.Values.Distinct().Order(Utf8Order.Instance)];
+        Checkpoint checkpoint = Assemble(folder, [.. files.Select(f => Path.Combine(folder, f))], options, warnings, path);
+        try
+        {
+            checkpoint.CompareWith(index, path);
+            return checkpoint;
+        }
+        catch
+        {
+            checkpoint.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>A checkpoint of one file whose bytes the caller provides; the result owns the source.</summary>
+    /// <exception cref="SafetensorsException">A rule of the format is broken.</exception>
+    public static Checkpoint Open(IShardSource source, SafetensorsOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        string folder = Path.GetDirectoryName(source.Path) ?? "";
+        return new Checkpoint(folder, [SafetensorsFile.Open(source, options)], []);
+    }
+
+    /// <summary>Finds a tensor by its name.</summary>
+    public bool TryGet(string name, [MaybeNullWhen(false)] out CheckpointTensor tensor) =>
+        byName.TryGetValue(name, out tensor);
+
+    /// <summary>Closes all shards; pointers into their maps are invalid from here on.</summary>
+    public void Dispose()
+    {
+        foreach (SafetensorsFile shard in shards) shard.Dispose();
+    }
+
+    private static string Locate(string folder, List<string> warnings)
+    {
+        foreach (string stem in Stems)
+        {
+            string single = Path.Combine(folder, stem + ".safetensors");
+            string index = single + ".index.json";
+            if (Path.Exists(index))
+            {
+                if (Path.Exists(single)) warnings.Add($"{index}: is used, {Path.GetFileName(single)} next to it is not");
+                return index;
+            }
+
+            if (Path.Exists(single)) return single;
+        }
+
+        string[] files;
+        try
+        {
+            files = Directory.GetFiles(folder, "*.safetensors");
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new SourceUnavailableException(folder, "permission denied", e);
+        }
+
+        return files.Length switch
+        {
+            0 => throw new SourceUnavailableException(folder, "holds no safetensors file"),
+            1 => files[0],
+            _ => throw new SourceUnavailableException(
+                folder, $"holds {files.Length} safetensors files and no index that says which belong together"),
+        };
+    }
+
+    private static Checkpoint Assemble(
+        string folder, string[] paths, SafetensorsOptions options, List<string> warnings, string? indexPath = null)
+    {
+        var shards = new List<SafetensorsFile>(paths.Length);
+        try
+        {
+            foreach (string path in paths)
+            {
+                if (indexPath is not null && !Path.Exists(path))
+                {
+                    throw new SafetensorsException(
+                        FormatError.MissingShard, indexPath, null, $"shard {Path.GetFileName(path)} does not exist");
+                }
+
+                shards.Add(SafetensorsFile.Open(path, options));
+            }
+
+            return new Checkpoint(folder, [.. shards], warnings);
+        }
+        catch
+        {
+            foreach (SafetensorsFile shard in shards) shard.Dispose();
+            throw;
+        }
+    }
+
+    private static unsafe ShardIndex ReadIndex(string path, SafetensorsOptions options)
+    {
+        using IShardSource source = ShardSource.Open(path, options with { Access = SourceAccess.Read });
+        if (source.Length > SafetensorsHeader.MaxLength)
+        {
+            throw new SafetensorsException(
+                FormatError.InvalidIndex, path, null, $"index exceeds {SafetensorsHeader.MaxLength} bytes");
+        }
+
+        // SAFETY: the array is as long as the file and pinned while it is filled.
+        byte[] text = new byte[source.Length];
+        fixed (byte* room = text) source.Fetch(0, text.Length, room);
+        return ShardIndex.Parse(text, path);
+    }
+
+    private void CompareWith(ShardIndex index, string path)
+    {
+        foreach ((string name, string file) in index.WeightMap)
+        {
+            string? actual = byName.TryGetValue(name, out CheckpointTensor? tensor)
+                ? Path.GetFileName(tensor.Shard.Path)
+                : null;
+            if (actual == file) continue;
+            throw new SafetensorsException(
+                FormatError.TensorNotInShard,
+                path,
+                name,
+                actual is null ? $"is not in {file}" : $"is not in {file} but in {actual}");
+        }
+
+        foreach (CheckpointTensor tensor in tensors)
+        {
+            if (index.WeightMap.ContainsKey(tensor.Name)) continue;
+            throw new SafetensorsException(
+                FormatError.TensorNotInIndex, tensor.Shard.Path, tensor.Name, "is not in the index");
+        }
+
+        ulong total = (ulong)tensors.Sum(tensor => tensor.ByteLength);
+        if (index.TotalSize != total)
+        {
+            warnings.Add($"{path}: total_size is {index.TotalSize?.ToString() ?? "not given"}, the tensors have {total} bytes");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+using FusionKernels.Kernels;
+using FusionKernels.Safetensors;
+
+namespace FusionKernels.Execution;
+
+/// <summary>
+/// Streams magnitudes through <see cref="MagnitudeSelector"/>s until every model's threshold is exact. The scope is one tensor, or all tensors of a model:
+/// the loop is the same, a pass just covers more.
+/// </summary>
+internal static class MagnitudeSelection
+{
+    /// <summary>
+    /// The thresholds that the <paramref name="keep"/>[i] largest magnitudes of model i's deltas reach, over the given tensors together;
+    /// <c>null</c> where none is to be kept.
+    /// </summary>
+    /// <param name="tensors">The tensors' passes.</param>
+    /// <param name="sources">Per tensor, the models.</param>
+    /// <param name="origins">Per tensor, the base; empty for models as they are.</param>
+    /// <param name="keep">Per model, how many to keep; 0 keeps nothing.</param>
+    public static MagnitudeSelector?[] Select(TensorPasses[] tensors, MergeSource[][] sources, CheckpointTensor[] origins, long[] keep)
+    {
+        var selectors = keep.Select(k => k == 0 ? null : new MagnitudeSelector(k)).ToArray();
+        while (selectors.Any(s => s is { Done: false }))
+        {
+            var total = selectors.Select(s => s is { Done: false } ? s.NextPass() : null).ToArray();
+            for (int t = 0; t < tensors.Length; t++)
+            {
+                var counts = tensors[t].Histograms(sources[t], Origin(t), i => total[i] is null ? null : selectors[i]!.NextPass());
+                for (int i = 0; i < total.Length; i++)
+                    total[i]?.Add(counts[i]!);
+            }
+
+            for (int i = 0; i < total.Length; i++)
+            {
+                if (total[i] is { } counts)
+                    selectors[i]!.Absorb(counts);
+            }
+        }
+
+        return selectors;
+
+        CheckpointTensor? Origin(int tensor) => origins.Length == 0 ? null : origins[tensor];
+    }
+}

@@ -1,0 +1,18 @@
+using FusionKernels.Kernels;
+using FusionKernels.Safetensors;
+
+namespace FusionKernels.Execution;
+
+/// <summary>One model's whole tensor as an input of a pass: <see cref="Source"/> before it is cut into chunks.</summary>
+/// <param name="Input">The stored tensor.</param>
+internal readonly record struct MergeSource(CheckpointTensor Input)
+{
+    /// <summary>Which elements of the delta take part.</summary>
+    public Mask Mask { get; init; }
+
+    /// <summary>Factor on the masked delta.</summary>
+    public float Scale { get; init; } = 1;
+
+    /// <summary>The model's weight.</summary>
+    public float Weight { get; init; } = 1;
+}

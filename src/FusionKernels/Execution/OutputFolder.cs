@@ -1,0 +1,217 @@
+using System.Text;
+using System.Text.Json;
+using FusionKernels.Planning;
+using FusionKernels.Safetensors;
+
+namespace FusionKernels.Execution;
+
+/// <summary>
+/// The output's protocol. While a merge runs, <c>.fusionkernels/</c> holds its lock, its plan's record, and a journal with a line for each
+/// finished shard. A shard is published (synced, renamed) before its line is written, the index comes last. So at any moment a final name is absent or
+/// complete, and a later run with the same plan goes on after the last journaled shard.
+/// </summary>
+internal sealed class OutputFolder : IDisposable
+{
+    /// <summary>What a finished merge leaves to verify it by.</summary>
+    public const string RecordFile = "fusionkernels.json";
+
+    private const string State = ".fusionkernels";
+    private const string LockFile = State + "/lock", PlanFile = State + "/plan.json", JournalFile = State + "/journal.jsonl";
+    private readonly IOutputStore _store;
+    private readonly IDisposable _lock;
+    private readonly PlanRecord _record;
+
+    private OutputFolder(IOutputStore store, IDisposable locked, PlanRecord record)
+    {
+        (_store, _lock, _record) = (store, locked, record);
+    }
+
+    /// <summary>The shards that an earlier run finished, by file name; their bytes were checked again.</summary>
+    public Dictionary<string, ShardRecord> Finished { get; } = [];
+
+    /// <summary>Whether an earlier run finished the whole merge.</summary>
+    public bool IsComplete { get; private set; }
+
+    /// <summary>Takes the output for a plan: empty, or left by a run of the same plan.</summary>
+    /// <exception cref="MergeException">It holds foreign files, or another merge.</exception>
+    /// <exception cref="OutputBusyException">Another process is writing it.</exception>
+    public static OutputFolder Open(IOutputStore store, MergePlan plan, PlanRecord record, bool restart)
+    {
+        var foreign = store.List();
+        if (!foreign.Contains(State) && !foreign.Contains(RecordFile) && foreign.Count > 0)
+            throw new MergeException(MergeError.Output, $"the output folder is not empty: it holds '{foreign[0]}', which no merge of ours wrote");
+
+        var folder = new OutputFolder(store, store.Lock(LockFile), record);
+        try
+        {
+            folder.Resume(plan, restart);
+            return folder;
+        }
+        catch
+        {
+            folder.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Starts a shard; its final name stays absent until <see cref="Publish"/>.</summary>
+    public IOutputFile Begin(ShardLayout shard) => _store.CreatePartial(shard.FileName, shard.FileLength);
+
+    /// <summary>Throws an unfinished shard away.</summary>
+    public void Abandon(ShardLayout shard) => _store.Delete(shard.FileName + IOutputStore.PartialSuffix);
+
+    /// <summary>Gives a computed shard its name and notes it in the journal.</summary>
+    public void Publish(ShardRecord shard)
+    {
+        _store.Publish(shard.File);
+        _store.Append(JournalFile, Encoding.UTF8.GetBytes(JsonSerializer.Serialize(shard, RecordJson.Default.ShardRecord) + "\n"));
+        Finished[shard.File] = shard;
+    }
+
+    /// <summary>Writes the small files, the record, and last the index; then the merge's own state goes.</summary>
+    public void Complete(MergePlan plan)
+    {
+        var files = new Dictionary<string, FileRecord>();
+        foreach (var (name, bytes) in ModelFiles.Of(plan))
+            Put(name, bytes);
+        if (plan.Layout.IndexJson is { } index)
+            files[OutputLayout.IndexFileName] = new FileRecord(index.Length, Crc32C.Of(index.Span));
+        var record = new OutputRecord
+        {
+            Version = typeof(OutputFolder).Assembly.GetName().Version!.ToString(3),
+            Plan = _record,
+            Shards = plan.Layout.Shards.Select(s => Finished[s.FileName]).ToArray(),
+            Files = files,
+        };
+        _store.WriteAll(RecordFile, JsonSerializer.SerializeToUtf8Bytes(record, RecordJson.Default.OutputRecord));
+        if (plan.Layout.IndexJson is { } last)
+            _store.WriteAll(OutputLayout.IndexFileName, last.Span);
+        _store.Delete(JournalFile);
+        _store.Delete(PlanFile);
+
+        void Put(string name, byte[] bytes)
+        {
+            _store.WriteAll(name, bytes);
+            files[name] = new FileRecord(bytes.Length, Crc32C.Of(bytes));
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        bool idle = !_store.Exists(PlanFile);
+        if (idle)
+            _store.Delete(LockFile);
+        _lock.Dispose();
+        if (idle)
+            _store.Delete(State);
+    }
+
+    // The plan's record of an unfinished run comes first: a merge that restarted over a finished one has both.
+    private void Resume(MergePlan plan, bool restart)
+    {
+        var unfinished = ReadJson(PlanFile, RecordJson.Default.PlanRecord);
+        var finished = ReadJson(RecordFile, RecordJson.Default.OutputRecord);
+        var before = unfinished ?? finished?.Plan;
+        bool damaged = before is null && (_store.Exists(PlanFile) || _store.Exists(RecordFile));
+        string? difference = before is null ? (damaged ? "the record of the earlier merge cannot be read" : null) : PlanRecord.Difference(before, _record);
+        if (difference is not null && !restart)
+        {
+            string state = unfinished is null ? "a finished merge" : "an unfinished merge";
+            throw new MergeException(
+                MergeError.Changed, $"the output holds {state} of another recipe or other sources ({difference}); --restart replaces it");
+        }
+
+        if (restart && (before is not null || damaged))
+        {
+            Wipe(before);
+            (unfinished, finished) = (null, null);
+        }
+
+        if (unfinished is not null)
+        {
+            foreach (var shard in Journal())
+                Keep(plan, shard);
+        }
+        else if (finished is not null)
+        {
+            foreach (var shard in finished.Shards)
+                Keep(plan, shard);
+            IsComplete = Finished.Count == plan.Layout.Shards.Count && finished.Files.All(f => IsIntact(f.Key, f.Value));
+        }
+
+        if (!IsComplete && unfinished is null)
+            _store.WriteAll(PlanFile, JsonSerializer.SerializeToUtf8Bytes(_record, RecordJson.Default.PlanRecord));
+    }
+
+    private void Keep(MergePlan plan, ShardRecord shard)
+    {
+        var layout = plan.Layout.Shards.FirstOrDefault(s => s.FileName == shard.File);
+        if (layout is null || !_store.Exists(shard.File))
+            return;
+        using var file = _store.OpenPublished(shard.File);
+        if (file.Length == layout.FileLength && Of(0, layout.Header.Length) == shard.HeaderCrc32C
+            && layout.Tensors.All(t => shard.Tensors.TryGetValue(t.Name, out uint crc) && Of(t.Offset, t.ByteLength) == crc))
+        {
+            Finished[shard.File] = shard;
+        }
+
+        uint Of(long offset, long length) => Crc32C.OfRange(file.Read, offset, length);
+    }
+
+    private bool IsIntact(string name, FileRecord record) =>
+        _store.Exists(name) && _store.ReadAll(name) is var bytes && bytes.Length == record.Bytes && Crc32C.Of(bytes) == record.Crc32C;
+
+    // A torn last line is no JSON; its shard is computed again.
+    private IEnumerable<ShardRecord> Journal()
+    {
+        if (!_store.Exists(JournalFile))
+            yield break;
+        foreach (string line in Encoding.UTF8.GetString(_store.ReadAll(JournalFile)).Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        {
+            ShardRecord? shard = null;
+            try
+            {
+                shard = JsonSerializer.Deserialize(line, RecordJson.Default.ShardRecord);
+            }
+            catch (JsonException)
+            {
+            }
+
+            if (shard is not null)
+                yield return shard;
+        }
+    }
+
+    private T? ReadJson<T>(string name, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type)
+        where T : class
+    {
+        if (!_store.Exists(name))
+            return null;
+        try
+        {
+            return JsonSerializer.Deserialize(_store.ReadAll(name), type);
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
+    // Only names that a merge of ours gives; the index first, so that no loader takes the rest for a model.
+    private void Wipe(PlanRecord? before)
+    {
+        _store.Delete(OutputLayout.IndexFileName);
+        foreach (string name in (before?.Layout ?? []).Select(s => s.File))
+        {
+            _store.Delete(name);
+            _store.Delete(name + IOutputStore.PartialSuffix);
+        }
+
+        foreach (string name in ModelFiles.Names)
+            _store.Delete(name);
+        _store.Delete(JournalFile);
+        _store.Delete(RecordFile);
+        _store.Delete(PlanFile);
+    }
+}

@@ -1,0 +1,40 @@
+using System.Text.Json.Serialization;
+
+namespace FusionKernels.Execution;
+
+/// <summary>What a finished merge leaves in <c>fusionkernels.json</c>: where the output came from, and checksums to verify it by.</summary>
+internal sealed record OutputRecord
+{
+    /// <summary>Version of the library that wrote it.</summary>
+    public required string Version { get; init; }
+
+    /// <summary>What was merged.</summary>
+    public required PlanRecord Plan { get; init; }
+
+    /// <summary>The shards.</summary>
+    public required IReadOnlyList<ShardRecord> Shards { get; init; }
+
+    /// <summary>The other files by name.</summary>
+    public required IReadOnlyDictionary<string, FileRecord> Files { get; init; }
+}
+
+/// <summary>A finished shard: one line of the journal.</summary>
+/// <param name="File">Its name.</param>
+/// <param name="Bytes">Its size.</param>
+/// <param name="HeaderCrc32C">CRC-32C of the length field and the header with its padding.</param>
+/// <param name="Tensors">CRC-32C of each tensor's bytes.</param>
+internal sealed record ShardRecord(string File, long Bytes, uint HeaderCrc32C, IReadOnlyDictionary<string, uint> Tensors);
+
+/// <summary>A small file of the output.</summary>
+/// <param name="Bytes">Its size.</param>
+/// <param name="Crc32C">Checksum of its bytes.</param>
+internal sealed record FileRecord(long Bytes, uint Crc32C);
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    RespectRequiredConstructorParameters = true,
+    RespectNullableAnnotations = true)]
+[JsonSerializable(typeof(PlanRecord))]
+[JsonSerializable(typeof(OutputRecord))]
+[JsonSerializable(typeof(ShardRecord))]
+internal sealed partial class RecordJson : JsonSerializerContext;

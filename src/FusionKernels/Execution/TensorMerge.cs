@@ -1,0 +1,182 @@
+using FusionKernels.Kernels;
+using FusionKernels.Planning;
+using FusionKernels.Safetensors;
+
+namespace FusionKernels.Execution;
+
+/// <summary>
+/// One output tensor while it is merged: what a merge method sees. It offers the tensor's inputs and parameters, passes that gather
+/// statistics, and the passes that write, of which a method runs exactly one.
+/// </summary>
+internal sealed unsafe class TensorMerge
+{
+    private readonly PlannedTensor _plan;
+    private readonly MergeContext _context;
+    private readonly Workers _workers;
+    private readonly TensorPasses _passes;
+    private readonly TensorSink _sink;
+
+    public TensorMerge(PlannedTensor plan, MergeContext context, Workers workers, TensorSink sink)
+    {
+        (_plan, _context, _workers, _sink) = (plan, context, workers, sink);
+        _passes = new TensorPasses(context, workers, plan.Length);
+    }
+
+    /// <summary>The output tensor's name.</summary>
+    public string Name => _plan.Spec.Name;
+
+    /// <summary>Its shape.</summary>
+    public IReadOnlyList<long> Shape => _plan.Spec.Shape;
+
+    /// <summary>Its number of elements.</summary>
+    public long Length => _plan.Length;
+
+    /// <summary>The base's tensor; not null for methods that need a base.</summary>
+    public CheckpointTensor? Base => _plan.Base;
+
+    /// <summary>The models' tensors in recipe order, each with its per-model parameters.</summary>
+    public IReadOnlyList<PlannedSource> Models => _plan.Sources;
+
+    /// <summary>What the method's survey of the whole model found.</summary>
+    public object? ModelState => _context.ModelState;
+
+    /// <summary>A global number that has a value.</summary>
+    public double Number(string parameter) =>
+        NumberOrNull(parameter) ?? throw new InvalidOperationException($"'{parameter}' has no value.");
+
+    /// <summary>A global number, or <c>null</c> when the recipe gives none.</summary>
+    public double? NumberOrNull(string parameter) => _plan.Parameters[parameter].Number;
+
+    /// <summary>A global truth value.</summary>
+    public bool Flag(string parameter) => Number(parameter) != 0;
+
+    /// <summary>A global choice.</summary>
+    public string Word(string parameter) => _plan.Parameters[parameter].Word!;
+
+    /// <summary>The Gram of the sources' values or deltas: dot products, upper triangle by rows.</summary>
+    public double[] Gram(MergeSource[] sources, bool deltas) => _passes.Gram(sources, deltas ? Base : null);
+
+    /// <summary>sum |v_i| over the masked, scaled deltas of each source.</summary>
+    public double[] AbsoluteSums(MergeSource[] sources) => _passes.AbsoluteSums(sources, Base);
+
+    /// <summary>
+    /// Masks each source to the <paramref name="keep"/>[i] largest magnitudes of its delta, exactly, ties keeping the lower index. <c>null</c>
+    /// leaves a source as it is, 0 keeps nothing.
+    /// </summary>
+    public void KeepLargest(MergeSource[] sources, long?[] keep)
+    {
+        int[] chosen = Enumerable.Range(0, sources.Length).Where(i => keep[i] is { } k && k < Length).ToArray();
+        var subset = chosen.Select(i => sources[i]).ToArray();
+        var selectors = MagnitudeSelection.Select([_passes], [subset], Base is null ? [] : [Base], chosen.Select(i => keep[i]!.Value).ToArray());
+
+        // Nothing exceeds the largest bit pattern, so that threshold keeps no element. Where all ties are kept, none need be looked for.
+        uint[] bits = selectors.Select(s => s?.ThresholdBits ?? uint.MaxValue).ToArray();
+        long[] ranks = selectors.Select(s => s is null || s.Ties == s.TiesKept ? -1 : s.TiesKept - 1).ToArray();
+        long[] lastTies = _passes.FindTies(subset, Base, bits, ranks);
+        for (int c = 0; c < chosen.Length; c++)
+            sources[chosen[c]] = sources[chosen[c]] with { Mask = Mask.Magnitude(bits[c], lastTies[c]) };
+    }
+
+    /// <summary>The mask that drops each element of a model's delta with probability 1 - density.</summary>
+    public Mask DropAtRandom(PlannedSource model, double density) => _context.RandomMasks.Draw(Name, model.Ordinal, density);
+
+    /// <summary>Writes <c>rule(base, deltas)</c>.</summary>
+    public void CombineDeltas<TRule>(TRule rule, MergeSource[] sources)
+        where TRule : struct, ICombineRule => Write(rule, sources, Base);
+
+    /// <summary>Writes <c>rule(values)</c>, of models as they are.</summary>
+    public void Combine<TRule>(TRule rule, MergeSource[] sources)
+        where TRule : struct, ICombineRule => Write(rule, sources, null);
+
+    /// <summary>Writes a tensor's stored bits, or its values rounded to the output's dtype where that differs.</summary>
+    public void Copy(CheckpointTensor input)
+    {
+        if (input.Dtype != _plan.Spec.Dtype)
+        {
+            Combine(new WeightedSum(1), [new MergeSource(input)]);
+            return;
+        }
+
+        // Bytes, not elements: any dtype can be copied.
+        long bytes = input.ByteLength / Math.Max(1, input.ElementCount) * Length;
+        int window = _context.ChunkElements;
+        _workers.Run(checked((int)((bytes + window - 1) / window)), (worker, index) =>
+        {
+            long offset = (long)index * window;
+            int count = (int)Math.Min(window, bytes - offset);
+            _context.CountRead(count);
+
+            // SAFETY: Fetch returns `count` readable bytes, in its map or in the worker's scratch of that size.
+            _sink.Write(offset, new ReadOnlySpan<byte>(input.Fetch(offset, count, worker.Scratch(count)), count));
+        });
+    }
+
+    /// <summary>The Gram of the sources' deltas for each row (a row runs along the last axis).</summary>
+    public double[][] GramRows(MergeSource[] sources)
+    {
+        // Each row is a reduction of its own, so its blocks count from the row's first element; long rows are cut into chunks of whole blocks.
+        long columns = Shape[^1];
+        int width = sources.Length * (sources.Length + 1) / 2;
+        var grams = new double[columns == 0 ? 0 : Length / columns][];
+        _workers.Run(grams.Length, (worker, row) =>
+        {
+            var partials = new double[(columns + Reduction.Block - 1) / Reduction.Block * width];
+            for (long column = 0; column < columns; column += _context.ChunkElements)
+            {
+                int count = (int)Math.Min(_context.ChunkElements, columns - column);
+                _passes.WithChunk(worker, sources, Base, (row * columns) + column, count, (worker, in chunk, _) =>
+                {
+                    int first = (int)(column / Reduction.Block), rows = (chunk.Length + Reduction.Block - 1) / Reduction.Block;
+                    var part = new Chunk { First = column, Length = chunk.Length, Base = chunk.Base, Sources = chunk.Sources };
+                    worker.Stream.Gram(part, partials.AsSpan(first * width, rows * width));
+                });
+            }
+
+            grams[row] = Reduction.Fold(partials, width);
+        });
+        return grams;
+    }
+
+    /// <summary>Writes <c>rule(values)</c> with weights of its own for each row.</summary>
+    public void CombineRows<TRule>(TRule rule, MergeSource[] sources, float[][] weights)
+        where TRule : struct, ICombineRule
+    {
+        long columns = Shape[^1];
+        var type = OutputType;
+        _passes.ForChunks(sources, null, (worker, in chunk, scratch) =>
+        {
+            // A chunk may begin and end within a row: cut it at the rows' borders.
+            var output = new Operand(type, scratch);
+            Span<Source> weighted = new Source[sources.Length];
+            for (int at = 0; at < chunk.Length;)
+            {
+                long row = (chunk.First + at) / columns;
+                int count = (int)Math.Min(((row + 1) * columns) - chunk.First, chunk.Length) - at;
+                for (int i = 0; i < weighted.Length; i++)
+                    weighted[i] = chunk.Sources[i] with { Data = chunk.Sources[i].Data.Skip(at), Weight = weights[row][i] };
+                worker.Stream.Combine(new Chunk { First = chunk.First + at, Length = count, Sources = weighted }, rule, output.Skip(at));
+                at += count;
+            }
+
+            WriteChunk(chunk, output);
+        });
+    }
+
+    private ElementType OutputType => Elements.Of(_plan.Spec.Dtype)!.Value;
+
+    private void Write<TRule>(TRule rule, MergeSource[] sources, CheckpointTensor? origin)
+        where TRule : struct, ICombineRule
+    {
+        var type = OutputType;
+        _passes.ForChunks(sources, origin, (worker, in chunk, scratch) =>
+        {
+            var output = new Operand(type, scratch);
+            worker.Stream.Combine(chunk, rule, output);
+            WriteChunk(chunk, output);
+        });
+    }
+
+    // SAFETY: the operand is the pass's scratch, which holds chunk.Length elements of any type.
+    private void WriteChunk(in Chunk chunk, Operand output) =>
+        _sink.Write(chunk.First * output.Type.Size(), new ReadOnlySpan<byte>((void*)output.Address, chunk.Length * output.Type.Size()));
+}

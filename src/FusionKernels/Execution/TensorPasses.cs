@@ -1,0 +1,172 @@
+using System.Runtime.CompilerServices;
+using FusionKernels.Kernels;
+using FusionKernels.Safetensors;
+
+namespace FusionKernels.Execution;
+
+/// <summary>What a pass does with one chunk.</summary>
+/// <param name="worker">Who does it.</param>
+/// <param name="chunk">The inputs.</param>
+/// <param name="scratch">Memory for <see cref="Chunk.Length"/> elements of any type.</param>
+internal unsafe delegate void ChunkBody(Worker worker, in Chunk chunk, byte* scratch);
+
+/// <summary>
+/// Passes over one tensor: each cuts the tensor into chunks, brings the chunk's inputs to a worker (a pointer into the
+/// mapped file, or a copy in the worker's scratch memory), and runs a kernel on them. Chunks are shared among workers in any order; what a
+/// pass returns does not depend on it.
+/// </summary>
+/// <param name="context">What the run shares.</param>
+/// <param name="workers">Who runs the chunks.</param>
+/// <param name="length">Elements of the tensor.</param>
+internal sealed unsafe class TensorPasses(MergeContext context, Workers workers, long length)
+{
+    private const int SampleRuns = 32, SampleRun = 256;
+    private const int LargestElement = 8;
+
+    /// <summary>Runs a pass over all chunks.</summary>
+    /// <param name="sources">The models.</param>
+    /// <param name="origin">The base of the deltas, or <c>null</c> for the models' own values.</param>
+    /// <param name="body">The kernel calls on a chunk.</param>
+    public void ForChunks(MergeSource[] sources, CheckpointTensor? origin, ChunkBody body)
+    {
+        int chunkElements = context.ChunkElements;
+        int chunks = checked((int)((length + chunkElements - 1) / chunkElements));
+        workers.Run(chunks, (worker, index) =>
+        {
+            long first = (long)index * chunkElements;
+            WithChunk(worker, sources, origin, first, (int)Math.Min(chunkElements, length - first), body);
+        });
+    }
+
+    /// <summary>Brings the elements [first, first + count) of the inputs to a worker and runs a kernel on them.</summary>
+    public void WithChunk(Worker worker, MergeSource[] sources, CheckpointTensor? origin, long first, int count, ChunkBody body)
+    {
+        // One slot of scratch per input and one for the body, each of the largest element type; reads of mapped files leave theirs unused.
+        nint slot = (nint)count * LargestElement;
+        byte* scratch = worker.Scratch(slot * (sources.Length + 2));
+        var operands = new SourceBuffer();
+        Span<Source> kernelSources = sources.Length <= SourceBuffer.Length
+            ? ((Span<Source>)operands)[..sources.Length]
+            : new Source[sources.Length];
+        long read = 0;
+        var basis = origin is null ? default : Fetch(origin, scratch + slot);
+        for (int i = 0; i < sources.Length; i++)
+        {
+            var source = sources[i];
+            int same = Array.FindIndex(sources, 0, i, s => ReferenceEquals(s.Input, source.Input));
+            var data = same >= 0 ? kernelSources[same].Data : Fetch(source.Input, scratch + (slot * (i + 2)));
+            kernelSources[i] = new Source(data) { Mask = source.Mask, Scale = source.Scale, Weight = source.Weight };
+        }
+
+        context.CountRead(read);
+        body(worker, new Chunk { First = first, Length = count, Base = basis, Sources = kernelSources }, scratch);
+
+        Operand Fetch(CheckpointTensor tensor, byte* into)
+        {
+            var type = Elements.Of(tensor.Dtype)!.Value;
+            int size = type.Size();
+            read += (long)count * size;
+
+            // SAFETY: `into` has room for `count` elements of the largest type; the planner made sure that the tensor has them.
+            return new Operand(type, tensor.Fetch(first * size, (nint)count * size, into));
+        }
+    }
+
+    /// <summary>The Gram of the models' values, upper triangle by rows.</summary>
+    public double[] Gram(MergeSource[] sources, CheckpointTensor? origin) =>
+        Reduce(sources, origin, sources.Length * (sources.Length + 1) / 2, static (stream, in chunk, partials) => stream.Gram(chunk, partials));
+
+    /// <summary>sum |v_i| of each model's values.</summary>
+    public double[] AbsoluteSums(MergeSource[] sources, CheckpointTensor? origin) =>
+        Reduce(sources, origin, sources.Length, static (stream, in chunk, partials) => stream.AbsoluteSum(chunk, partials));
+
+    /// <summary>
+    /// Adds one pass over this tensor to histograms of magnitudes; <paramref name="fresh"/> makes an empty one for model i, or
+    /// <c>null</c> to leave the model out.
+    /// </summary>
+    /// <returns>The counts per model.</returns>
+    public MagnitudeHistogram?[] Histograms(MergeSource[] sources, CheckpointTensor? origin, Func<int, MagnitudeHistogram?> fresh)
+    {
+        var perWorker = new MagnitudeHistogram?[workers.Count][];
+        ForChunks(sources, origin, (worker, in chunk, _) =>
+        {
+            var mine = perWorker[workers.Count == 1 ? 0 : worker.Index] ??= Enumerable.Range(0, sources.Length).Select(fresh).ToArray();
+            worker.Stream.Histogram(chunk, mine);
+        });
+
+        var total = perWorker.FirstOrDefault(h => h is not null) ?? Enumerable.Range(0, sources.Length).Select(fresh).ToArray();
+        foreach (var other in perWorker.Where(h => h is not null && h != total))
+        {
+            for (int i = 0; i < total.Length; i++)
+                total[i]?.Add(other![i]!);
+        }
+
+        return total;
+    }
+
+    /// <summary>
+    /// The index of the tie of rank <paramref name="ranks"/>[i] among model i's elements whose magnitude is
+    /// <paramref name="bits"/>[i]; models with a negative rank are left out and get <see cref="long.MaxValue"/>.
+    /// </summary>
+    public long[] FindTies(MergeSource[] sources, CheckpointTensor? origin, uint[] bits, long[] ranks)
+    {
+        // Count the ties of every chunk in parallel, find by prefix sums the chunk that holds the wanted one, look there.
+        int[] wanted = Enumerable.Range(0, sources.Length).Where(i => ranks[i] >= 0).ToArray();
+        var found = Enumerable.Repeat(long.MaxValue, sources.Length).ToArray();
+        if (wanted.Length == 0)
+            return found;
+        var subset = wanted.Select(i => sources[i]).ToArray();
+        int chunkElements = context.ChunkElements;
+        var counts = new long[(length + chunkElements - 1) / chunkElements, wanted.Length];
+        ForChunks(subset, origin, (worker, in chunk, _) =>
+        {
+            for (int w = 0; w < wanted.Length; w++)
+            {
+                long left = long.MaxValue;
+                worker.Stream.FindTie(Only(chunk, w), bits[wanted[w]], ref left);
+                counts[chunk.First / chunkElements, w] = long.MaxValue - left;
+            }
+        });
+
+        workers.Run(wanted.Length, (worker, w) =>
+        {
+            long rank = ranks[wanted[w]];
+            int index = 0;
+            while (rank >= counts[index, w])
+                rank -= counts[index++, w];
+            long first = (long)index * chunkElements;
+            WithChunk(worker, [subset[w]], origin, first, (int)Math.Min(chunkElements, length - first), (worker, in chunk, _) =>
+                found[wanted[w]] = worker.Stream.FindTie(chunk, bits[wanted[w]], ref rank));
+        });
+        return found;
+    }
+
+    private delegate void ReduceKernel(IKernelStream stream, in Chunk chunk, Span<double> partials);
+
+    private double[] Reduce(MergeSource[] sources, CheckpointTensor? origin, int width, ReduceKernel kernel)
+    {
+        var partials = new double[checked((length + Reduction.Block - 1) / Reduction.Block * width)];
+        ForChunks(sources, origin, (worker, in chunk, _) =>
+        {
+            int rows = (chunk.Length + Reduction.Block - 1) / Reduction.Block;
+            kernel(worker.Stream, chunk, partials.AsSpan((int)(chunk.First / Reduction.Block * width), rows * width));
+        });
+        return Reduction.Fold(partials, width);
+    }
+
+    private static Chunk Only(in Chunk chunk, int source) => new()
+    {
+        First = chunk.First,
+        Length = chunk.Length,
+        Base = chunk.Base,
+        Sources = chunk.Sources.Slice(source, 1),
+    };
+
+    // Sources of one chunk on the stack; merges of more models than this allocate.
+    [InlineArray(Length)]
+    private struct SourceBuffer
+    {
+        public const int Length = 16;
+        private Source _first;
+    }
+}

@@ -1,0 +1,14 @@
+namespace FusionKernels.Execution;
+
+/// <summary>Who runs the items of a pass: a team in parallel, or one worker alone.</summary>
+internal abstract class Workers
+{
+    /// <summary>How many run at once; <see cref="Worker.Index"/> is below it.</summary>
+    public abstract int Count { get; }
+
+    /// <summary>
+    /// Runs <paramref name="body"/> for every item in [0, items), in any order, and returns when all are done. The first
+    /// exception stops the handing out of items and is rethrown.
+    /// </summary>
+    public abstract void Run(int items, Action<Worker, int> body);
+}

@@ -1,0 +1,66 @@
+using FusionKernels.Execution;
+using FusionKernels.Kernels;
+
+namespace FusionKernels.Methods;
+
+/// <summary>
+/// Model Stock (Jang et al. 2024): y = t mean(w_i) + (1-t) w_0 with t = K c / (1 + (K-1) c), c the mean cosine between the K
+/// models' deltas, per tensor or per row (<c>filter_wise</c>; a row runs along the last axis). t is not clamped.
+/// </summary>
+public sealed class ModelStock : MergeMethod
+{
+    /// <inheritdoc/>
+    public override string Name => "model_stock";
+
+    /// <inheritdoc/>
+    public override string Summary => "average pulled towards the base by the angle between deltas (Jang et al. 2024)";
+
+    /// <inheritdoc/>
+    public override BaseUse Base => BaseUse.Required;
+
+    /// <inheritdoc/>
+    public override int MinModels => 2;
+
+    /// <inheritdoc/>
+    public override DtypeRule OutputDtype => DtypeRule.Promoted;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<Parameter> Parameters { get; } =
+    [
+        new("filter_wise", ParameterScope.Global, 0, "one t per row instead of one per tensor"),
+    ];
+
+    /// <inheritdoc/>
+    internal override void MergeTensor(TensorMerge tensor)
+    {
+        var deltas = tensor.Models.Select(m => new MergeSource(m.Input)).ToArray();
+        MergeSource[] inputs = [.. deltas, new(tensor.Base!)];
+        if (tensor.Flag("filter_wise") && tensor.Shape.Count > 1)
+            tensor.CombineRows(new WeightedSum(1), inputs, tensor.GramRows(deltas).Select(gram => Weights(gram, deltas.Length)).ToArray());
+        else
+            tensor.Combine(new WeightedSum(1), Weighted(inputs, Weights(tensor.Gram(deltas, deltas: true), deltas.Length)));
+    }
+
+    private static MergeSource[] Weighted(MergeSource[] inputs, float[] weights) =>
+        inputs.Zip(weights, (input, weight) => input with { Weight = weight }).ToArray();
+
+    // The weights of the K models and, last, of the base, from the Gram of the deltas (upper triangle by rows).
+    private static float[] Weights(double[] gram, int models)
+    {
+        double cosines = 0;
+        for (int i = 0; i < models; i++)
+        {
+            for (int j = i + 1; j < models; j++)
+            {
+                double norms = Math.Sqrt(At(i, i)) * Math.Sqrt(At(j, j));
+                cosines += Math.Clamp(At(i, j) / Math.Max(norms, 1e-6), -1, 1);
+            }
+        }
+
+        double c = cosines / (models * (models - 1) / 2);
+        double t = models * c / (1 + ((models - 1) * c));
+        return [.. Enumerable.Repeat((float)(t / models), models), (float)(1 - t)];
+
+        double At(int i, int j) => gram[(i * models) - (i * (i - 1) / 2) + j - i];
+    }
+}

@@ -1,0 +1,95 @@
+using FusionKernels.Methods;
+using FusionKernels.Recipes;
+using FusionKernels.Safetensors;
+
+namespace FusionKernels.Planning;
+
+/// <summary>
+/// Everything a merge will do, known before any arithmetic: each output tensor with its inputs and parameters, and the place
+/// of every byte in the output's shards.
+/// </summary>
+internal sealed class MergePlan
+{
+    /// <summary>The recipe.</summary>
+    public required Recipe Recipe { get; init; }
+
+    /// <summary>The method.</summary>
+    public required MergeMethod Method { get; init; }
+
+    /// <summary>The base, or <c>null</c>.</summary>
+    public required PlannedModel? Base { get; init; }
+
+    /// <summary>The models that are merged, in the order the recipe first names them, without the base.</summary>
+    public required IReadOnlyList<PlannedModel> Models { get; init; }
+
+    /// <summary>The model whose config and tokenizer the output takes over: the base, else the first model.</summary>
+    public PlannedModel Donor => Base ?? Models[0];
+
+    /// <summary>Every input shard.</summary>
+    public IEnumerable<SafetensorsFile> InputShards =>
+        Models.Concat(Base is null ? [] : [Base]).SelectMany(m => m.Checkpoint.Shards).Distinct();
+
+    /// <summary>The output tensors by name.</summary>
+    public required IReadOnlyDictionary<string, PlannedTensor> Tensors { get; init; }
+
+    /// <summary>Where they lie.</summary>
+    public required OutputLayout Layout { get; init; }
+
+    /// <summary>The output dtype that the recipe names, or <c>null</c>.</summary>
+    public required Dtype? NamedDtype { get; init; }
+
+    /// <summary>Rows of the embeddings when a vocabulary was cut, or <c>null</c>.</summary>
+    public required long? CutVocabulary { get; init; }
+
+    /// <summary>Whether some model has a head of its own although another one ties it to its embedding.</summary>
+    public required bool UntiedHead { get; init; }
+
+    /// <summary>Layers of the output when slices decide them, or <c>null</c>.</summary>
+    public required int? SlicedLayers { get; init; }
+
+    /// <summary>What a careful user should know.</summary>
+    public required IReadOnlyList<string> Warnings { get; init; }
+}
+
+/// <summary>A model of the plan.</summary>
+/// <param name="Path">As the recipe writes it.</param>
+/// <param name="Checkpoint">Its tensors.</param>
+/// <param name="Ordinal">Place among the merged models, which random masks depend on; -1 for a base.</param>
+internal sealed record PlannedModel(string Path, Checkpoint Checkpoint, int Ordinal);
+
+/// <summary>One output tensor.</summary>
+internal sealed class PlannedTensor
+{
+    /// <summary>Name and place of the output, and its storage dtype.</summary>
+    public required TensorSpec Spec { get; init; }
+
+    /// <summary>The base's tensor, for methods that need one.</summary>
+    public required CheckpointTensor? Base { get; init; }
+
+    /// <summary>The models' tensors; rows beyond the output's shape are not read.</summary>
+    public required IReadOnlyList<PlannedSource> Sources { get; init; }
+
+    /// <summary>Whether the tensor is no floating-point data and is copied from its first source.</summary>
+    public required bool IsCopy { get; init; }
+
+    /// <summary>The values of the method's global parameters for this tensor.</summary>
+    public required IReadOnlyDictionary<string, ParameterValue> Parameters { get; init; }
+
+    /// <summary>Elements of the output.</summary>
+    public long Length { get; init; }
+}
+
+/// <summary>One model's part in an output tensor.</summary>
+/// <param name="Ordinal">The model's ordinal.</param>
+/// <param name="Input">Its tensor.</param>
+/// <param name="Parameters">The values of the method's per-model parameters.</param>
+internal sealed record PlannedSource(
+    int Ordinal, CheckpointTensor Input, IReadOnlyDictionary<string, ParameterValue> Parameters)
+{
+    /// <summary>The value of a per-model number.</summary>
+    public double this[string parameter] =>
+        Parameters[parameter].Number ?? throw new InvalidOperationException($"'{parameter}' has no value.");
+}
+
+/// <summary>The value of a parameter for one tensor: a number, a word, or nothing.</summary>
+internal readonly record struct ParameterValue(double? Number, string? Word);

@@ -1,0 +1,362 @@
+using FusionKernels.Methods;
+using FusionKernels.Recipes;
+using FusionKernels.Safetensors;
+
+namespace FusionKernels.Planning;
+
+/// <summary>Makes a <see cref="MergePlan"/> from a recipe and opened checkpoints, refusing everything that cannot be merged before a byte is written.</summary>
+internal sealed class Planner
+{
+    private const int MismatchesShown = 20;
+    private readonly Recipe _recipe;
+    private readonly MergeOptions _options;
+    private readonly MergeMethod _method;
+    private readonly List<string> _warnings = [];
+    private readonly List<string> _mismatches = [];
+    private readonly Dictionary<string, PlannedModel> _models = [];
+    private long? _cutVocabulary;
+    private bool _untiedHead;
+
+    private Planner(Recipe recipe, MergeOptions options)
+    {
+        _recipe = recipe;
+        _options = options;
+        _warnings.AddRange(recipe.Warnings);
+        if (!MergeMethods.TryGet(recipe.MergeMethod, out var method))
+        {
+            throw new MergeException(
+                MergeError.Recipe,
+                $"unknown merge method '{recipe.MergeMethod}'{Spelling.Suggest(recipe.MergeMethod, MergeMethods.All.Select(m => m.Name))}");
+        }
+
+        _method = method;
+    }
+
+    /// <summary>Plans a merge.</summary>
+    /// <param name="recipe">What to merge.</param>
+    /// <param name="options">How.</param>
+    /// <param name="open">Opens the checkpoint of a model path; called once per path, after the recipe itself was checked.</param>
+    /// <exception cref="MergeException">The recipe is wrong or the models do not fit together.</exception>
+    public static MergePlan Plan(Recipe recipe, MergeOptions options, Func<string, Checkpoint> open)
+    {
+        var planner = new Planner(recipe, options);
+        planner.CheckParameters();
+        Dtype? dtype = planner.NamedDtype();
+        var slices = planner.OpenSlices(open);
+
+        // A method without a base still takes config and tokenizer from a base_model.
+        if (recipe.BaseModel is { } donor && !planner._models.ContainsKey(donor))
+            planner._models.Add(donor, new PlannedModel(donor, open(donor), -1));
+        return planner.PlanTensors(slices, dtype);
+    }
+
+    private PlannedSlice[] OpenSlices(Func<string, Checkpoint> open)
+    {
+        if (_recipe.Models.Count == 0 && _recipe.Slices.Count == 0)
+            throw new MergeException(MergeError.Recipe, "the recipe lists no model");
+        if (_recipe.Slices.Count == 0)
+            return [OpenSlice(new RecipeSlice(_recipe.Models), null, open)];
+        return _recipe.Slices.Select(slice => OpenSlice(slice, LayersOf(slice), open)).ToArray();
+    }
+
+    private static int LayersOf(RecipeSlice slice)
+    {
+        if (slice.Sources.FirstOrDefault(s => s.Layers is null) is { } whole)
+            throw new MergeException(MergeError.Recipe, $"the source '{whole.Path}' of a slice needs a 'layer_range'");
+        int[] counts = slice.Sources.Select(s => s.Layers!.Value.End - s.Layers.Value.First).Distinct().ToArray();
+        return counts is [var layers] ? layers : throw new MergeException(
+            MergeError.Recipe, $"all sources of a slice must give the same number of layers, not {string.Join(" and ", counts)}");
+    }
+
+    // The base of a slice: its own, else the recipe's. In the form with slices it gives the layers that the slice lists for it.
+    private PlannedSlice OpenSlice(RecipeSlice slice, int? layers, Func<string, Checkpoint> open)
+    {
+        if (slice.Sources.GroupBy(m => m.Path).FirstOrDefault(g => g.Count() > 1) is { } twice)
+            throw new MergeException(MergeError.Recipe, $"the model '{twice.Key}' is listed twice");
+        string? basePath = slice.BaseModel ?? _recipe.BaseModel;
+        RecipeModel? listed = slice.Sources.FirstOrDefault(m => m.Path == basePath);
+        if (_method.Base == BaseUse.Required)
+        {
+            if (basePath is null)
+                throw new MergeException(MergeError.Recipe, $"{_method.Name} needs a 'base_model'");
+            if (layers is not null && listed is null)
+                throw new MergeException(MergeError.Recipe, $"{_method.Name}: every slice must list the base '{basePath}' among its sources");
+        }
+
+        var merged = _method.Base == BaseUse.Required ? slice.Sources.Where(m => m != listed).ToArray() : slice.Sources;
+        if (merged.Count < _method.MinModels || merged.Count > _method.MaxModels)
+        {
+            string besides = _method.Base == BaseUse.Required ? " besides the base" : "";
+            string bounds = _method.MinModels == _method.MaxModels ? $"exactly {_method.MinModels}"
+                : merged.Count < _method.MinModels ? $"at least {_method.MinModels}" : $"at most {_method.MaxModels}";
+            throw new MergeException(MergeError.Recipe, $"{_method.Name} merges {bounds} model(s){besides}, the recipe lists {merged.Count}");
+        }
+
+        var origin = _method.Base == BaseUse.Required
+            ? new SliceSource(Open(basePath!, true), listed?.Layers?.First ?? 0, RecipeModel.NoParameters) : null;
+        return new PlannedSlice(
+            origin, merged.Select(m => new SliceSource(Open(m.Path, false), m.Layers?.First ?? 0, m.Parameters)).ToArray(), layers, slice.Parameters);
+
+        PlannedModel Open(string path, bool isBase)
+        {
+            if (!_models.TryGetValue(path, out var model))
+            {
+                int ordinal = isBase ? -1 : _models.Values.Count(m => m.Ordinal >= 0);
+                _models.Add(path, model = new PlannedModel(path, open(path), ordinal));
+            }
+
+            return model.Ordinal < 0 && !isBase
+                ? throw new MergeException(MergeError.Recipe, $"'{path}' is the base of one slice and a model of another")
+                : model;
+        }
+    }
+
+    // Names are checked against the method's own; a lenient run warns about what mergekit would ignore.
+    private void CheckParameters()
+    {
+        foreach (string name in _recipe.Parameters.Keys.Concat(_recipe.ModuleParameters.Keys).Concat(_recipe.Slices.SelectMany(s => s.Parameters.Keys)))
+            Check(name, null);
+        foreach (var model in _recipe.Models.Concat(_recipe.Slices.SelectMany(s => s.Sources)))
+        {
+            foreach (string name in model.Parameters.Keys)
+                Check(name, model.Path);
+        }
+
+        void Check(string name, string? model)
+        {
+            var parameter = _method.Parameters.FirstOrDefault(p => p.Name == name);
+            if (parameter is not null && (model is null || parameter.Scope == ParameterScope.PerModel))
+                return;
+            string message = parameter is null
+                ? $"{_method.Name} has no parameter '{name}'{Spelling.Suggest(name, _method.Parameters.Select(p => p.Name))}"
+                : $"'{name}' of {_method.Name} is set for the whole merge, not for the model '{model}'";
+            if (!_options.Lenient)
+                throw new MergeException(MergeError.Recipe, message);
+            _warnings.Add(message + "; ignored");
+        }
+    }
+
+    private Dtype? NamedDtype()
+    {
+        Dtype? working = Read("dtype", _recipe.Dtype), output = Read("out_dtype", _recipe.OutDtype);
+        return output ?? working;
+
+        static Dtype? Read(string key, string? name) => name is null ? null : Elements.Named(name)
+            ?? throw new MergeException(MergeError.Recipe, $"'{key}: {name}' is no dtype to merge in (float32, float16, bfloat16, ...)");
+    }
+
+    private MergePlan PlanTensors(PlannedSlice[] slices, Dtype? dtype)
+    {
+        var slots = OutputSlot.Of(slices);
+        var tensors = new Dictionary<string, PlannedTensor>(slots.Count);
+        foreach (var slot in slots)
+        {
+            if (PlanTensor(slot, dtype) is { } tensor)
+                tensors.Add(slot.Name, tensor);
+        }
+
+        if (_mismatches.Count > 0)
+        {
+            string more = _mismatches.Count > MismatchesShown ? $"; and {_mismatches.Count - MismatchesShown} more" : "";
+            throw new MergeException(MergeError.Models, string.Join("; ", _mismatches.Take(MismatchesShown)) + more);
+        }
+
+        return new MergePlan
+        {
+            Recipe = _recipe,
+            Method = _method,
+            Base = _recipe.BaseModel is null ? null : _models[_recipe.BaseModel],
+            Models = _models.Values.Where(m => m.Ordinal >= 0).ToArray(),
+            Tensors = tensors,
+            Layout = OutputLayout.Plan(tensors.Values.Select(t => t.Spec).ToArray(), null, _options.MaxShardBytes),
+            NamedDtype = dtype,
+            CutVocabulary = _cutVocabulary,
+            UntiedHead = _untiedHead,
+            SlicedLayers = slices[0].Layers is null ? null : slices.Sum(s => s.Layers),
+            Warnings = _warnings,
+        };
+    }
+
+    private PlannedTensor? PlanTensor(OutputSlot slot, Dtype? dtype)
+    {
+        string name = slot.Name;
+        var origin = slot.Slice.Origin;
+        CheckpointTensor? basis = origin is null ? null : Find(origin, slot);
+        var found = slot.Slice.Sources.Select(s => (Source: s, Input: Find(s, slot))).ToArray();
+        if (origin is not null && basis is null)
+        {
+            _mismatches.Add($"{slot.NameIn(origin)}: missing from the base {origin.Model.Path}");
+            return null;
+        }
+
+        string[] lacking = found.Where(f => f.Input is null).Select(f => $"{slot.NameIn(f.Source)}: missing from {f.Source.Model.Path}").ToArray();
+        if (lacking.Length > 0)
+        {
+            _mismatches.AddRange(lacking);
+            return null;
+        }
+
+        CheckpointTensor[] all = [.. basis is null ? [] : new[] { basis }, .. found.Select(f => f.Input!)];
+        if (all.Any(t => Elements.Of(t.Dtype) is null))
+            return PlanCopy(name, all);
+
+        bool[] left = new bool[found.Length];
+        if (PlanShape(name, basis, all, left) is not { } shape)
+            return null;
+
+        var sources = found.Where((_, i) => !left[i])
+            .Select(f => new PlannedSource(f.Source.Model.Ordinal, f.Input!, Evaluate(f.Source, slot, f.Input!.Name))).ToArray();
+        var spec = new TensorSpec(name, dtype ?? OwnDtype(basis, sources), shape);
+        return new PlannedTensor
+        {
+            Spec = spec,
+            Base = basis,
+            Sources = sources,
+            IsCopy = false,
+            Parameters = Evaluate(null, slot, name),
+            Length = Elements.Count(shape),
+        };
+    }
+
+    // A checkpoint that ties its head to its embedding stores one of the two; the head is merged when any model stores it.
+    private CheckpointTensor? Find(SliceSource source, OutputSlot slot)
+    {
+        string name = slot.NameIn(source);
+        if (source.Model.Checkpoint.TryGet(name, out var tensor))
+            return tensor;
+        foreach (string embedding in TensorNames.TiedTo(name))
+        {
+            if (source.Model.Checkpoint.TryGet(embedding, out tensor))
+            {
+                _untiedHead = true;
+                return tensor;
+            }
+        }
+
+        return null;
+    }
+
+    // Integers and truth values (position ids, buffers) are no weights: they must agree in all models, and are copied.
+    private PlannedTensor? PlanCopy(string name, CheckpointTensor[] all)
+    {
+        if (all.FirstOrDefault(t => t.Dtype != all[0].Dtype || !t.Shape.SequenceEqual(all[0].Shape)) is { } other)
+        {
+            _mismatches.Add($"{name}: {Describe(all[0])} and {Describe(other)} cannot be merged");
+            return null;
+        }
+
+        if (!all.Skip(1).All(t => TensorBytes.Equal(all[0], t)))
+        {
+            _mismatches.Add($"{name}: holds {all[0].Dtype.WireName()} values that differ between the models, and only floating-point tensors are merged");
+            return null;
+        }
+
+        return new PlannedTensor
+        {
+            Spec = new TensorSpec(name, all[0].Dtype, all[0].Shape),
+            Base = null,
+            Sources = [new PlannedSource(0, all[0], new Dictionary<string, ParameterValue>())],
+            IsCopy = true,
+            Parameters = new Dictionary<string, ParameterValue>(),
+            Length = all[0].ElementCount,
+        };
+    }
+
+    // Shapes must agree, but embeddings may differ in their rows (vocabulary): then the leading rows are merged. A model that
+    // does not fit a base's non-embedding tensor is left out of it in a lenient run, as mergekit does.
+    private IReadOnlyList<long>? PlanShape(string name, CheckpointTensor? basis, CheckpointTensor[] all, bool[] left)
+    {
+        var shape = all[0].Shape;
+        if (all.All(t => t.Shape.SequenceEqual(shape)))
+            return shape;
+
+        bool sameColumns = all.All(t => t.Shape.Count == 2 && shape.Count == 2 && t.Shape[1] == shape[1]);
+        if (TensorNames.IsEmbedding(name) && sameColumns && _method.Vocabulary != VocabularyRule.Equal)
+        {
+            long rows = _method.Vocabulary == VocabularyRule.BaseRows ? shape[0] : all.Min(t => t.Shape[0]);
+            if (all.All(t => t.Shape[0] >= rows))
+            {
+                _warnings.Add($"{name}: vocabularies differ ({string.Join(", ", all.Select(t => t.Shape[0]))} rows), the first {rows} rows are merged");
+                if (rows != shape[0])
+                    _cutVocabulary = rows;
+                return [rows, shape[1]];
+            }
+        }
+
+        if (_options.Lenient && basis is not null && !TensorNames.IsEmbedding(name) && _method.Vocabulary == VocabularyRule.BaseRows)
+        {
+            for (int i = 0; i < left.Length; i++)
+            {
+                left[i] = !all[i + 1].Shape.SequenceEqual(shape);
+                if (left[i])
+                    _warnings.Add($"{name}: {Describe(all[i + 1])} does not fit the base's {Describe(basis)}; left out");
+            }
+
+            return shape;
+        }
+
+        var odd = all.First(t => !t.Shape.SequenceEqual(shape));
+        _mismatches.Add($"{name}: shapes differ, {Describe(all[0])} and {Describe(odd)}");
+        return null;
+    }
+
+    private Dtype OwnDtype(CheckpointTensor? basis, PlannedSource[] sources) =>
+        _method.OutputDtype == DtypeRule.Base && basis is not null ? basis.Dtype
+        : sources.Select(s => s.Input.Dtype).Concat(basis is null ? [] : [basis.Dtype]).Aggregate(Elements.Promote);
+
+    // Per-model parameters (source given): the source's own setting, then the slice's, the module's, the recipe's, the default. Global ones
+    // skip the source. Filters look at the model's own name of the tensor, or at the output's.
+    private Dictionary<string, ParameterValue> Evaluate(SliceSource? source, OutputSlot slot, string tensor)
+    {
+        var scope = source is null ? ParameterScope.Global : ParameterScope.PerModel;
+        var values = new Dictionary<string, ParameterValue>();
+        foreach (var parameter in _method.Parameters.Where(p => p.Scope == scope))
+        {
+            values.Add(parameter.Name, parameter.Words is null
+                ? new ParameterValue(Number(parameter), null)
+                : new ParameterValue(null, Word(parameter)));
+        }
+
+        return values;
+
+        IEnumerable<Setting> Levels(string name)
+        {
+            foreach (var level in new[] { source?.Parameters, slot.Slice.Parameters, _recipe.ModuleParameters, _recipe.Parameters })
+            {
+                if (level is not null && level.TryGetValue(name, out var setting))
+                    yield return setting;
+            }
+        }
+
+        double? Number(Parameter parameter)
+        {
+            try
+            {
+                double? value = Levels(parameter.Name).Select(s => s.Evaluate(tensor, slot.T)).FirstOrDefault(v => v is not null) ?? parameter.Default;
+                if (value is null && parameter.Required)
+                {
+                    throw new MergeException(
+                        MergeError.Recipe,
+                        $"{_method.Name}: the parameter '{parameter.Name}' is missing for {(source is null ? "" : source.Model.Path + ", ")}{tensor}");
+                }
+
+                return value;
+            }
+            catch (FormatException e)
+            {
+                throw new MergeException(MergeError.Recipe, $"{_method.Name}: the parameter '{parameter.Name}': {e.Message}");
+            }
+        }
+
+        string Word(Parameter parameter)
+        {
+            string word = Levels(parameter.Name).Select(s => s.EvaluateWord(tensor)).FirstOrDefault(v => v is not null) ?? parameter.Words![0];
+            return parameter.Words!.Contains(word) ? word : throw new MergeException(
+                MergeError.Recipe,
+                $"{_method.Name}: '{parameter.Name}' is one of {string.Join(", ", parameter.Words!)}, not '{word}'{Spelling.Suggest(word, parameter.Words!)}");
+        }
+    }
+
+    private static string Describe(CheckpointTensor tensor) =>
+        $"{tensor.Dtype.WireName()} [{string.Join(", ", tensor.Shape)}] in {tensor.Shard.Path}";
+}

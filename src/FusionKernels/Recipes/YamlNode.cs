@@ -1,0 +1,117 @@
+using System.Globalization;
+using YamlDotNet.Core;
+using YamlDotNet.Core.Events;
+
+namespace FusionKernels.Recipes;
+
+/// <summary>
+/// A parsed YAML value with its place in the file. Recipes are data from strangers, so the reader knows only scalars,
+/// lists and maps: anchors, aliases, tags, duplicate keys and deep nesting are refused, and so is any file over 1 MB.
+/// </summary>
+internal sealed class YamlNode
+{
+    private const int MaxDepth = 64;
+    private const int MaxBytes = 1_000_000;
+    private readonly string _file;
+    private readonly long _line;
+
+    private YamlNode(string file, long line)
+    {
+        _file = file;
+        _line = line;
+    }
+
+    /// <summary>The text of a scalar; <c>null</c> for a list or map.</summary>
+    public string? Scalar { get; private init; }
+
+    /// <summary>Whether the scalar was quoted, and so is text whatever it looks like.</summary>
+    public bool Quoted { get; private init; }
+
+    /// <summary>The elements of a list, or <c>null</c>.</summary>
+    public IReadOnlyList<YamlNode>? Items { get; private init; }
+
+    /// <summary>The entries of a map in file order, or <c>null</c>.</summary>
+    public IReadOnlyList<(string Key, YamlNode Value)>? Entries { get; private init; }
+
+    /// <summary>Whether it is an empty scalar or <c>null</c>.</summary>
+    public bool IsNull => Scalar is not null && !Quoted && Scalar is "" or "~" or "null" or "Null" or "NULL";
+
+    /// <summary>Reads the single document of a file.</summary>
+    public static YamlNode Parse(string text, string file)
+    {
+        if (text.Length > MaxBytes)
+            throw new MergeException(MergeError.Recipe, $"{file}: a recipe has at most {MaxBytes} bytes");
+        try
+        {
+            var parser = new Parser(new StringReader(text));
+            parser.Consume<StreamStart>();
+            if (parser.Accept<StreamEnd>(out _))
+                throw new MergeException(MergeError.Recipe, $"{file}: the recipe is empty");
+            parser.Consume<DocumentStart>();
+            var root = Read(parser, file, 0);
+            parser.Consume<DocumentEnd>();
+            if (!parser.Accept<StreamEnd>(out _))
+                throw new MergeException(MergeError.Recipe, $"{file}: several YAML documents in one file are not supported yet");
+            return root;
+        }
+        catch (YamlException e)
+        {
+            throw new MergeException(MergeError.Recipe, $"{file}:{e.Start.Line}: no valid YAML: {e.Message.ReplaceLineEndings(" ")}");
+        }
+    }
+
+    /// <summary>An error at this place.</summary>
+    public MergeException Error(string message) => new(MergeError.Recipe, $"{_file}:{_line}: {message}");
+
+    /// <summary>The scalar as text.</summary>
+    public string AsText(string key) => Scalar is not null && !IsNull ? Scalar : throw Error($"'{key}' must be text");
+
+    /// <summary>The scalar as a number; true and false read as 1 and 0. <c>null</c> when it is none.</summary>
+    public double? AsNumber()
+    {
+        if (Scalar is null || Quoted)
+            return null;
+        if (Scalar is "true" or "True" or "TRUE")
+            return 1;
+        if (Scalar is "false" or "False" or "FALSE")
+            return 0;
+        return double.TryParse(Scalar, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) && double.IsFinite(value)
+            ? value : null;
+    }
+
+    private static YamlNode Read(Parser parser, string file, int depth)
+    {
+        if (depth > MaxDepth)
+            throw new MergeException(MergeError.Recipe, $"{file}: nested deeper than {MaxDepth} levels");
+        long line = parser.Current?.Start.Line ?? 0;
+        if (parser.Accept<AnchorAlias>(out _))
+            throw new MergeException(MergeError.Recipe, $"{file}:{line}: YAML aliases are not allowed in a recipe");
+        if (parser.Current is NodeEvent node && (!node.Anchor.IsEmpty || (!node.Tag.IsEmpty && node.Tag.IsLocal)))
+            throw new MergeException(MergeError.Recipe, $"{file}:{line}: YAML anchors and tags are not allowed in a recipe");
+
+        if (parser.TryConsume<Scalar>(out var scalar))
+            return new YamlNode(file, line) { Scalar = scalar.Value, Quoted = scalar.Style is not ScalarStyle.Plain };
+        if (parser.TryConsume<SequenceStart>(out _))
+        {
+            var items = new List<YamlNode>();
+            while (!parser.TryConsume<SequenceEnd>(out _))
+                items.Add(Read(parser, file, depth + 1));
+            return new YamlNode(file, line) { Items = items };
+        }
+
+        parser.Consume<MappingStart>();
+        var entries = new List<(string, YamlNode)>();
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        while (!parser.TryConsume<MappingEnd>(out _))
+        {
+            var key = Read(parser, file, depth + 1);
+            if (key.Scalar is null)
+                throw key.Error("a key must be text");
+            if (!seen.Add(key.Scalar))
+                throw key.Error($"the key '{key.Scalar}' stands twice");
+            entries.Add((key.Scalar, Read(parser, file, depth + 1)));
+        }
+
+        return new YamlNode(file, line) { Entries = entries };
+    }
+}

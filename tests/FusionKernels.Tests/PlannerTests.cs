@@ -1,0 +1,176 @@
+using FusionKernels.Recipes;
+using FusionKernels.Safetensors;
+using FusionKernels.Tests.InMemory;
+
+namespace FusionKernels.Tests;
+
+public class PlannerTests
+{
+    private static readonly MemoryTensor Weight = ToyModels.F32("model.layers.0.w", [2], [1, 2]);
+
+    private static Dictionary<string, MemoryTensor[]> Models(params MemoryTensor[][] models) =>
+        models.Select((m, i) => (Key: i == 0 ? "base" : $"m{i - 1}", m)).ToDictionary(p => p.Key, p => p.m);
+
+    private static Recipe Linear(params string[] models) =>
+        models.Aggregate(Recipe.For("linear"), (r, m) => r.Add(m, ("weight", 1.0)));
+
+    private static string Refusal(Recipe recipe, Dictionary<string, MemoryTensor[]> models, MergeError kind, bool lenient = false)
+    {
+        var error = Assert.Throws<MergeException>(() => InMemoryMerge.Run(recipe, models, new MergeOptions { Threads = 1, Lenient = lenient }))!;
+        Assert.That(error.Kind, Is.EqualTo(kind), error.Message);
+        Assert.That(error.Message, Does.Not.Contain("\n"));
+        return error.Message;
+    }
+
+    [Test]
+    public void An_unknown_method_is_refused_with_a_suggestion() =>
+        Assert.That(Refusal(Recipe.For("dare-ties").Add("m0"), Models([Weight], [Weight]), MergeError.Recipe), Does.Contain("did you mean 'dare_ties'?"));
+
+    [Test]
+    public void A_method_that_needs_a_base_says_so() =>
+        Assert.That(Refusal(Recipe.For("ties").Add("m0", ("weight", 1.0)), Models([Weight], [Weight]), MergeError.Recipe), Does.Contain("needs a 'base_model'"));
+
+    [Test]
+    public void A_missing_required_parameter_names_parameter_model_and_tensor() => Assert.That(
+        Refusal(Recipe.For("linear").Add("m0"), Models([Weight], [Weight]), MergeError.Recipe),
+        Does.Contain("'weight'").And.Contain("m0").And.Contain(Weight.Name));
+
+    [Test]
+    public void A_misspelt_parameter_is_refused_unless_lenient()
+    {
+        var recipe = Recipe.For("linear").Add("m0", ("weight", 1.0), ("densty", 0.3));
+        Assert.That(Refusal(recipe, Models([Weight], [Weight]), MergeError.Recipe), Does.Contain("no parameter 'densty'"));
+        Assert.That(InMemoryMerge.Run(recipe, Models([Weight], [Weight]), new MergeOptions { Threads = 1, Lenient = true }), Has.Count.EqualTo(1));
+    }
+
+    [Test]
+    public void Too_many_or_too_few_models_are_refused()
+    {
+        var models = Models([Weight], [Weight], [Weight]);
+        Assert.That(Refusal(Linear(), models, MergeError.Recipe), Does.Contain("lists no model"));
+        Assert.That(Refusal(Recipe.For("passthrough").Add("m0").Add("m1"), models, MergeError.Recipe), Does.Contain("exactly 1"));
+        Assert.That(Refusal(Recipe.For("model_stock").WithBase("base").Add("m0"), models, MergeError.Recipe), Does.Contain("at least 2"));
+        Assert.That(Refusal(Linear("m0", "m0"), models, MergeError.Recipe), Does.Contain("listed twice"));
+    }
+
+    [Test]
+    public void All_missing_and_misshaped_tensors_are_listed_before_anything_is_written()
+    {
+        var wide = ToyModels.F32("a", [3], [1, 2, 3]);
+        var narrow = ToyModels.F32("a", [2], [1, 2]);
+        string message = Refusal(Linear("m0", "m1"), Models([], [wide, Weight], [narrow]), MergeError.Models);
+        Assert.That(message, Does.Contain("a: shapes differ").And.Contain(Weight.Name + ": missing from m1"));
+    }
+
+    [Test]
+    public void Integer_tensors_are_copied_when_they_agree_and_refused_when_not()
+    {
+        MemoryTensor Ids(byte first) => new("ids", Dtype.I64, [1], [first, 0, 0, 0, 0, 0, 0, 0]);
+        var merged = InMemoryMerge.Run(Linear("m0", "m1"), Models([], [Ids(1), Weight], [Ids(1), Weight]));
+        Assert.That(merged["ids"].Bytes[0], Is.EqualTo(1));
+        Assert.That(Refusal(Linear("m0", "m1"), Models([], [Ids(1)], [Ids(2)]), MergeError.Models), Does.Contain("I64"));
+    }
+
+    [Test]
+    public void A_tied_head_is_merged_from_the_embedding_when_another_model_stores_one()
+    {
+        var embedding = ToyModels.F32("model.embed_tokens.weight", [1, 2], [1, 2]);
+        var head = ToyModels.F32("lm_head.weight", [1, 2], [3, 6]);
+        var merged = InMemoryMerge.Run(Linear("m0", "m1"), Models([], [embedding], [embedding, head]));
+        Assert.That(merged["lm_head.weight"].Floats(), Is.EqualTo(new[] { 2f, 4f }));
+        Assert.That(InMemoryMerge.Run(Linear("m0", "m1"), Models([], [embedding], [embedding])).Keys, Is.EqualTo(new[] { embedding.Name }));
+    }
+
+    [Test]
+    public void Embeddings_of_different_vocabularies_are_cut_to_common_rows_or_to_the_base()
+    {
+        MemoryTensor Embedding(params float[] rows) => ToyModels.F32("model.embed_tokens.weight", [rows.Length, 1], rows);
+        var models = Models([Embedding(1, 1)], [Embedding(3, 3, 3)], [Embedding(5, 5)], [Embedding(9)]);
+        Assert.That(InMemoryMerge.Run(Linear("m0", "m1"), models)["model.embed_tokens.weight"].Floats(), Is.EqualTo(new[] { 4f, 4f }));
+        var task = Recipe.For("task_arithmetic").WithBase("base").Add("m0", ("weight", 1.0));
+        Assert.That(InMemoryMerge.Run(task, models)["model.embed_tokens.weight"].Floats(), Is.EqualTo(new[] { 3f, 3f }));
+        Assert.That(Refusal(task.Add("m2", ("weight", 1.0)), models, MergeError.Models), Does.Contain("shapes differ"));
+    }
+
+    [Test]
+    public void Gradients_run_over_the_layers_and_start_at_the_embedding()
+    {
+        MemoryTensor[] Model(float v) =>
+            [.. new[] { "model.embed_tokens.weight", "model.layers.0.w", "model.layers.1.w", "model.layers.2.w", "model.norm.weight" }
+                .Select(n => ToyModels.F32(n, [1], [v]))];
+        var recipe = Recipe.For("linear").With("normalize", 0).Add("m0", ("weight", Setting.Gradient(0, 0.5, 0.3, 0.7, 1)));
+        var merged = InMemoryMerge.Run(recipe, Models([], Model(1)));
+        Assert.That(merged.OrderBy(m => m.Key, StringComparer.Ordinal).Select(m => m.Value.Floats()[0]), Is.EqualTo(new[] { 0f, 0f, 0.3f, 1f, 0f }));
+    }
+
+    [Test]
+    public void The_output_dtype_is_named_or_the_bases_or_the_promotion()
+    {
+        var f32 = ToyModels.F32("w", [1], [1]);
+        var bf16 = ToyModels.BF16("w", [1], [1]);
+        var models = Models([bf16], [f32], [bf16]);
+        Assert.Multiple(() =>
+        {
+            Assert.That(InMemoryMerge.Run(Linear("m0", "m1"), models)["w"].Dtype, Is.EqualTo(Dtype.F32));
+            Assert.That(InMemoryMerge.Run(Linear("m0").WithDtype("float32", "float16"), models)["w"].Dtype, Is.EqualTo(Dtype.F16));
+            Assert.That(
+                InMemoryMerge.Run(Recipe.For("ties").WithBase("base").Add("m0", ("weight", 1.0)), models)["w"].Dtype, Is.EqualTo(Dtype.BF16));
+            Assert.That(Refusal(Linear("m0").WithDtype("int64"), models, MergeError.Recipe), Does.Contain("int64"));
+        });
+    }
+
+    private static MemoryTensor[] Stack(float value, int layers) =>
+        [.. Enumerable.Range(0, layers).Select(l => ToyModels.F32($"model.layers.{l}.w", [1], [value + l])),
+            ToyModels.F32("model.embed_tokens.weight", [1, 1], [value]), ToyModels.F32("model.norm.weight", [1], [-value])];
+
+    private static RecipeModel Layers(string model, int first, int end, double weight = 1) =>
+        new(model) { Layers = (first, end), Parameters = new Dictionary<string, Setting> { ["weight"] = weight } };
+
+    [Test]
+    public void Slices_stack_layers_and_number_them_through()
+    {
+        var models = Models([], Stack(10, 3), Stack(20, 2));
+        var recipe = Recipe.For("linear").AddSlice(Layers("m0", 0, 2)).AddSlice(Layers("m1", 0, 2), Layers("m0", 1, 3, 3)).AddSlice(Layers("m1", 1, 2));
+        var merged = InMemoryMerge.Run(recipe, models).ToDictionary(m => m.Key, m => m.Value.Floats()[0]);
+        Assert.That(merged, Is.EquivalentTo(new Dictionary<string, float>
+        {
+            ["model.embed_tokens.weight"] = 10,
+            ["model.layers.0.w"] = 10,
+            ["model.layers.1.w"] = 11,
+            ["model.layers.2.w"] = (20 + (3 * 11)) / 4f,
+            ["model.layers.3.w"] = (21 + (3 * 12)) / 4f,
+            ["model.layers.4.w"] = 21,
+            ["model.norm.weight"] = -20,
+        }));
+    }
+
+    [Test]
+    public void What_slices_cannot_give_is_refused()
+    {
+        var models = Models(Stack(1, 2), Stack(10, 3), Stack(20, 2));
+        Assert.Multiple(() =>
+        {
+            Assert.That(Refusal(Recipe.For("linear").AddSlice(Layers("m1", 1, 3)), models, MergeError.Models), Does.Contain("m1: has no layer 2"));
+            Assert.That(
+                Refusal(Recipe.For("linear").AddSlice(Layers("m0", 0, 2), Layers("m1", 0, 1)), models, MergeError.Recipe), Does.Contain("same number of layers"));
+            Assert.That(
+                Refusal(Recipe.For("linear").AddSlice(Linear("m0").Models[0]), models, MergeError.Recipe), Does.Contain("needs a 'layer_range'"));
+            Assert.That(
+                Refusal(Recipe.For("ties").WithBase("base").AddSlice(Layers("m0", 0, 2)), models, MergeError.Recipe), Does.Contain("must list the base"));
+        });
+    }
+
+    [Test]
+    public void A_slice_s_parameters_win_over_the_modules_and_the_recipes()
+    {
+        var models = Models([], Stack(1, 1));
+        var slice = new RecipeSlice([new RecipeModel("m0") { Layers = (0, 1) }]);
+        var recipe = Recipe.For("linear").With("normalize", 0).With("weight", 2) with { Slices = [slice] };
+        float Norm(Recipe r) => InMemoryMerge.Run(r, models)["model.norm.weight"].Floats()[0];
+        Assert.That(Norm(recipe), Is.EqualTo(-2));
+        recipe = recipe with { ModuleParameters = new Dictionary<string, Setting> { ["weight"] = 3 } };
+        Assert.That(Norm(recipe), Is.EqualTo(-3));
+        recipe = recipe with { Slices = [slice with { Parameters = new Dictionary<string, Setting> { ["weight"] = 4 } }] };
+        Assert.That(Norm(recipe), Is.EqualTo(-4));
+    }
+}

@@ -1,0 +1,102 @@
+using FusionKernels.Recipes;
+
+namespace FusionKernels.Tests;
+
+public class RecipeReaderTests
+{
+    private const string Minimal = "merge_method: linear\nmodels:\n  - model: a\n";
+
+    [Test]
+    public void A_recipe_with_every_supported_key_is_read()
+    {
+        var recipe = RecipeReader.Parse("""
+            merge_method: ties
+            base_model: org/base
+            models:
+              - model: org/a
+                parameters:
+                  density: [1, 0.7, 0.2]
+                  weight:
+                    - {filter: mlp, value: 0.5}
+                    - value: 0.3
+              - model: org/b
+                parameters: {weight: 0.25, density: 0.5}
+            parameters: {normalize: true, int8_mask: false, lambda: 0.9}
+            dtype: float32
+            out_dtype: torch.bfloat16
+            """);
+        Assert.Multiple(() =>
+        {
+            Assert.That(recipe.MergeMethod, Is.EqualTo("ties"));
+            Assert.That(recipe.BaseModel, Is.EqualTo("org/base"));
+            Assert.That(recipe.Models.Select(m => m.Path), Is.EqualTo(new[] { "org/a", "org/b" }));
+            Assert.That(recipe.Models[0].Parameters["density"].Evaluate("x", 0.25), Is.EqualTo(0.85).Within(1e-12));
+            Assert.That(recipe.Models[0].Parameters["weight"].Evaluate("model.layers.0.mlp.up_proj.weight", 0), Is.EqualTo(0.5));
+            Assert.That(recipe.Models[0].Parameters["weight"].Evaluate("model.norm.weight", 0), Is.EqualTo(0.3));
+            Assert.That(recipe.Parameters["normalize"].Evaluate("x", 0), Is.EqualTo(1));
+            Assert.That(recipe.Parameters["int8_mask"].Evaluate("x", 0), Is.Zero);
+            Assert.That((recipe.Dtype, recipe.OutDtype), Is.EqualTo(("float32", "torch.bfloat16")));
+        });
+    }
+
+    [Test]
+    public void A_recipe_written_in_code_survives_its_own_yaml()
+    {
+        var recipe = Recipe.For("ties").WithBase("models/base")
+            .Add("models/a b", ("weight", 0.5), ("density", Setting.Gradient(1, 0.7, 0.2)))
+            .Add("null", ("weight", new Setting([new SettingEntry("mlp", [0.5], null), new SettingEntry(null, [0.1, 0.2], null)])))
+            .With("variant", Setting.Choice("paper")).With("lambda", 0.4).WithDtype("float32", "bfloat16");
+        var read = RecipeReader.Parse(recipe.ToYaml());
+        Assert.That((read with { Text = null }).ToYaml(), Is.EqualTo(recipe.ToYaml()));
+        Assert.That(read.Models[1].Path, Is.EqualTo("null"));
+    }
+
+    [TestCase("models: [{model: a}]", "'merge_method' is missing")]
+    [TestCase("merge_method: linear", "exactly one of 'models', 'slices' and 'modules'")]
+    [TestCase("merge_method: linear\nmodels: a", "'models' must be a list")]
+    [TestCase("merge_method: linear\nmodels: [a]", "must be a map of keys")]
+    [TestCase("merge_method: linear\nmodels: [{parameters: {}}]", "needs 'model'")]
+    [TestCase(Minimal + "slices: []", "exactly one of 'models', 'slices' and 'modules'")]
+    [TestCase("merge_method: linear\nslices: [{sources: [{model: a, layer_range: [2, 1]}]}]", "'layer_range' must be")]
+    [TestCase("merge_method: linear\nslices: [{sources: [{model: a, layer_range: [0, 1]}], residual_weight: 1}]", "'residual_weight' has no effect")]
+    [TestCase("merge_method: linear\nslices: [{}]", "a slice needs 'sources'")]
+    [TestCase("merge_method: linear\nmodules: {text: {models: []}}", "may only hold 'default'")]
+    [TestCase("merge_method: linear\nmodules: {default: {}}", "exactly one of 'models' and 'slices'")]
+    [TestCase(Minimal + "tokenizer_source: union", "'tokenizer_source' is not supported yet")]
+    [TestCase(Minimal + "paramters: {}", "did you mean 'parameters'?")]
+    [TestCase(Minimal + "parameters: {weight: []}", "'weight' is an empty list")]
+    [TestCase(Minimal + "parameters: {weight: .nan}", "finite number")]
+    [TestCase(Minimal + "parameters: {weight: 1e400}", "finite number")]
+    [TestCase(Minimal + "parameters: {weight: [1, x]}", "list of finite numbers")]
+    [TestCase(Minimal + "parameters: {weight: {filter: a}}", "needs 'value'")]
+    [TestCase(Minimal + "parameters: {weight: {value: 1, flter: a}}", "not 'flter'")]
+    [TestCase(Minimal + "dtype: float32\ndtype: float32", "stands twice")]
+    [TestCase("merge_method: &a linear\nmodels: *a", "anchors and tags")]
+    [TestCase("merge_method: !x linear", "anchors and tags")]
+    [TestCase("merge_method: [", "no valid YAML")]
+    [TestCase("", "is empty")]
+    [TestCase("a: 1\n---\nb: 2", "several YAML documents")]
+    [TestCase("merge_method: linear\nmodels: [{model: a+lora}]", "LoRA")]
+    [TestCase("merge_method: linear\nmodels: [{model: {path: a}}]", "not supported yet; write the path")]
+    public void What_is_wrong_is_refused_in_one_line(string text, string expected)
+    {
+        var error = Assert.Throws<MergeException>(() => RecipeReader.Parse(text, "r.yml"))!;
+        Assert.That(error.Kind, Is.EqualTo(MergeError.Recipe));
+        Assert.That(error.Message, Does.StartWith("r.yml").And.Contains(expected).And.Not.Contains("\n"));
+    }
+
+    [Test]
+    public void Deep_nesting_and_size_are_limited()
+    {
+        string deep = "a: " + new string('[', 1000) + new string(']', 1000);
+        Assert.That(() => RecipeReader.Parse(deep), Throws.TypeOf<MergeException>().With.Message.Contains("nested deeper"));
+        Assert.That(() => RecipeReader.Parse(new string(' ', 1_000_001)), Throws.TypeOf<MergeException>().With.Message.Contains("at most"));
+    }
+
+    [Test]
+    public void A_lenient_reading_ignores_unknown_keys_with_a_warning()
+    {
+        var recipe = RecipeReader.Parse(Minimal + "nonsense: 3", lenient: true);
+        Assert.That(recipe.Warnings, Has.Count.EqualTo(1).And.Some.Contains("'nonsense'"));
+    }
+}
