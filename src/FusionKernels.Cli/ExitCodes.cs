@@ -34,4 +34,18 @@ internal static class ExitCodes
 
     /// <summary>Stopped by SIGTERM.</summary>
     public const int Terminated = 143;
+
+    /// <summary>The exit code of a failure.</summary>
+    public static int Of(Exception failure) => failure switch
+    {
+        MergeException { Kind: MergeError.Recipe or MergeError.Changed } => Usage,
+        MergeException { Kind: MergeError.Models or MergeError.Corrupt } => BadData,
+        MergeException => CannotCreate,
+        SafetensorsException => BadData,
+        SourceUnavailableException => NoInput,
+        OutputUnavailableException or UnauthorizedAccessException => CannotCreate,
+        OutputBusyException => Busy,
+        IOException => IoError,
+        _ => Bug,
+    };
 }

@@ -41,6 +41,9 @@ internal sealed class Terminal
     /// <summary>A warning: one line on stderr.</summary>
     public static void Warn(string message) => Console.Error.WriteLine("fusion: warning: " + Printable(message));
 
+    /// <summary>"1 shard", "2 shards".</summary>
+    public static string Count(long count, string noun) => $"{count} {noun}{(count == 1 ? "" : "s")}";
+
     /// <summary>The text in bold, where stdout shows that.</summary>
     public string Bold(string text) => _bold ? $"\e[1m{text}\e[0m" : text;
 
