@@ -20,6 +20,31 @@ public readonly ref struct Chunk
 
     /// <summary>The models, in recipe order: sums over models run in this order.</summary>
     public required ReadOnlySpan<Source> Sources { get; init; }
+
+    internal void Check()
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(First);
+        ArgumentOutOfRangeException.ThrowIfNegative(Length);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(First, long.MaxValue - Length);
+    }
+
+    internal void CheckCombine(Operand output)
+    {
+        Check();
+        if (Length == 0)
+            return;
+        ArgumentOutOfRangeException.ThrowIfZero(output.Address);
+        foreach (ref readonly Source source in Sources)
+            ArgumentOutOfRangeException.ThrowIfZero(source.Data.Address);
+    }
+
+    internal void CheckMask(int bytes)
+    {
+        Check();
+        ArgumentOutOfRangeException.ThrowIfZero(Sources.Length);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(First % 8, 0);
+        ArgumentOutOfRangeException.ThrowIfLessThan(bytes, (int)(((long)Length + 7) / 8));
+    }
 }
 
 /// <summary>One model's part of a <see cref="Chunk"/>.</summary>

@@ -17,6 +17,6 @@ public readonly unsafe record struct Operand(ElementType Type, nint Address)
     /// <summary>False for <c>default</c>, which stands for "no such operand" (a chunk without a base).</summary>
     public bool Exists => Address != 0;
 
-    /// <summary>The operand that begins <paramref name="elements"/> later.</summary>
-    public Operand Skip(long elements) => new(Type, Address + (nint)(elements * Type.Size()));
+    /// <summary>The operand that begins <paramref name="elements"/> later; <c>default</c> stays what it is.</summary>
+    public Operand Skip(long elements) => Exists ? new(Type, Address + (nint)(elements * Type.Size())) : default;
 }

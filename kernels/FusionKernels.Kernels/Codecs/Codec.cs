@@ -45,4 +45,35 @@ public static unsafe class Codec
                 throw new ArgumentOutOfRangeException(nameof(type), type, null);
         }
     }
+
+    /// <summary>Calls <paramref name="action"/> with the codecs of two storage types.</summary>
+    public static void Select<TAction>(ElementType first, ElementType second, in TAction action)
+        where TAction : struct, ICodecPairAction, allows ref struct
+    {
+        var firstChosen = new FirstChosen<TAction>(second, action);
+        Select(first, ref firstChosen);
+    }
+
+    private readonly ref struct FirstChosen<TAction>(ElementType second, TAction action) : ICodecAction
+        where TAction : struct, ICodecPairAction, allows ref struct
+    {
+        private readonly TAction _action = action;
+
+        public void Invoke<TFirst>()
+            where TFirst : struct, ICodec
+        {
+            var bothChosen = new BothChosen<TFirst, TAction>(_action);
+            Select(second, ref bothChosen);
+        }
+    }
+
+    private readonly ref struct BothChosen<TFirst, TAction>(TAction action) : ICodecAction
+        where TFirst : struct, ICodec
+        where TAction : struct, ICodecPairAction, allows ref struct
+    {
+        private readonly TAction _action = action;
+
+        public void Invoke<TSecond>()
+            where TSecond : struct, ICodec => _action.Invoke<TFirst, TSecond>();
+    }
 }

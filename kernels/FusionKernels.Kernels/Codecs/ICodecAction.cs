@@ -1,6 +1,6 @@
 namespace FusionKernels.Kernels;
 
-/// <summary>Code that is generic over one storage type; <see cref="Codec.Select"/> chooses which.</summary>
+/// <summary>Code that is generic over one storage type; <see cref="Codec"/> chooses which.</summary>
 public interface ICodecAction
 {
     /// <summary>Runs with the chosen codec.</summary>

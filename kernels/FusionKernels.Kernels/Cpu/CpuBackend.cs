@@ -1,13 +1,41 @@
+using System.Runtime.Intrinsics;
+
 namespace FusionKernels.Kernels.Cpu;
 
-/// <summary>TODO.</summary>
+/// <summary>
+/// The SIMD backend. Every kernel is generic over <see cref="ILanes{T}"/>, so the one decision about instruction sets is
+/// which lanes a stream is opened with: the widest that the processor and the runtime's settings accelerate.
+/// </summary>
 public sealed class CpuBackend : IKernelBackend
 {
-    /// <inheritdoc/>
-    public string Name => "cpu";
+    private readonly int _bits;
+
+    /// <summary>A backend of the widest lanes.</summary>
+    public CpuBackend()
+        : this(WidestBits)
+    {
+    }
+
+    /// <summary>A backend of a given register width: 512, 256, 128, or 32 for scalar lanes. Slow where not accelerated.</summary>
+    internal CpuBackend(int bits) => _bits = bits;
 
     /// <inheritdoc/>
-    public IKernelStream OpenStream() => new CpuStream();
+    public string Name => $"cpu ({_bits}-bit)";
+
+    internal static int WidestBits =>
+        Vector512.IsHardwareAccelerated ? 512
+        : Vector256.IsHardwareAccelerated ? 256
+        : Vector128.IsHardwareAccelerated ? 128
+        : 32;
+
+    /// <inheritdoc/>
+    public IKernelStream OpenStream() => _bits switch
+    {
+        512 => new CpuStream<F32x16>(),
+        256 => new CpuStream<F32x8>(),
+        128 => new CpuStream<F32x4>(),
+        _ => new CpuStream<F32x1>(),
+    };
 
     /// <inheritdoc/>
     public void Dispose()

@@ -1,6 +1,6 @@
 namespace FusionKernels.Kernels.Cpu;
 
-internal sealed partial class CpuStream
+internal sealed partial class CpuStream<T>
 {
     public void AbsoluteSum(in Chunk chunk, Span<double> partials) => throw new NotImplementedException();
 }

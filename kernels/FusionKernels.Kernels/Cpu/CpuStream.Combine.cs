@@ -1,7 +1,142 @@
+using System.Runtime.CompilerServices;
+
 namespace FusionKernels.Kernels.Cpu;
 
-internal sealed partial class CpuStream
+internal sealed unsafe partial class CpuStream<T>
 {
+    /// <summary>Elements that are widened or masked at a time: small enough for all inputs' tiles to stay in the first cache.</summary>
+    private const int TileLength = 2048;
+
     public void Combine<TRule>(in Chunk chunk, in TRule rule, Operand output)
-        where TRule : struct, ICombineRule => throw new NotImplementedException();
+        where TRule : struct, ICombineRule
+    {
+        chunk.CheckCombine(output);
+        var pass = new CombinePass<TRule>(this, chunk, rule, output);
+        Codec.Select(pass.InputType, output.Type, pass);
+    }
+
+    /// <summary>What the combine loop knows of one model in one tile.</summary>
+    private struct CombineInput
+    {
+        public byte* Data;
+        public byte* Bits;
+        public float Scale;
+        public float Weight;
+    }
+
+    private readonly ref struct CombinePass<TRule> : ICodecPairAction
+        where TRule : struct, ICombineRule
+    {
+        private readonly CpuStream<T> _stream;
+        private readonly Chunk _chunk;
+        private readonly TRule _rule;
+        private readonly Operand _output;
+        private readonly bool _mixed, _masked;
+
+        public CombinePass(CpuStream<T> stream, in Chunk chunk, in TRule rule, Operand output)
+        {
+            _chunk = chunk;
+            (_stream, _rule, _output) = (stream, rule, output);
+            InputType = chunk.Base.Exists || chunk.Sources.IsEmpty ? chunk.Base.Type : chunk.Sources[0].Data.Type;
+            foreach (ref readonly Source source in chunk.Sources)
+            {
+                _mixed |= source.Data.Type != InputType;
+                _masked |= source.Mask.Kind != MaskKind.All || source.Scale != 1;
+            }
+
+            if (_mixed)
+                InputType = ElementType.F32;
+        }
+
+        /// <summary>The storage type that the loop reads: the inputs' common one, or fp32 where they differ and are widened.</summary>
+        public ElementType InputType { get; }
+
+        // Where the inputs share a type and nothing is masked, one run of the loop goes from storage to storage. Otherwise
+        // tile by tile: inputs of other types than fp32 are widened into scratch, masks become bits, then the loop runs
+        // over the tile. Tiles follow each other in index order, so an output in place of an input is written only after
+        // its tile has been read.
+        public void Invoke<TIn, TOut>()
+            where TIn : struct, ICodec
+            where TOut : struct, ICodec
+        {
+            int count = _chunk.Sources.Length, maskBytes = MaskTile.Bytes(TileLength);
+            int tile = _mixed || _masked ? TileLength : Math.Max(_chunk.Length, 1);
+            nint widenedBytes = _mixed ? (nint)TileLength * sizeof(float) : 0;
+            byte* widened = _stream.Scratch(((count + 1) * widenedBytes) + (count * (maskBytes + sizeof(CombineInput))));
+            byte* bits = widened + ((count + 1) * widenedBytes);
+            var inputs = (CombineInput*)(bits + (count * maskBytes));
+            for (int start = 0; start < _chunk.Length; start += tile)
+            {
+                int length = Math.Min(_chunk.Length - start, tile);
+                Operand basis = Widen(_chunk.Base, start, length, widened);
+                for (int model = 0; model < count; model++)
+                {
+                    Source source = _chunk.Sources[model];
+                    source = source with { Data = Widen(source.Data, start, length, widened + ((model + 1) * widenedBytes)) };
+                    byte* modelBits = bits + (model * maskBytes);
+                    if (_masked)
+                        MaskTile.Fill<T>(source, basis, _chunk.First + start, length, modelBits);
+                    inputs[model] = new CombineInput
+                    {
+                        Data = (byte*)source.Data.Address, Bits = modelBits, Scale = source.Scale, Weight = source.Weight,
+                    };
+                }
+
+                byte* target = (byte*)_output.Skip(start).Address;
+                if (_masked)
+                    CombineLoop<TIn, TOut, TRule>((byte*)basis.Address, inputs, count, target, length, _rule, true);
+                else
+                    CombineLoop<TIn, TOut, TRule>((byte*)basis.Address, inputs, count, target, length, _rule, false);
+            }
+        }
+
+        private Operand Widen(Operand data, int start, int length, byte* widened)
+        {
+            if (!data.Exists)
+                return default;
+            data = data.Skip(start);
+            if (!_mixed || data.Type == ElementType.F32)
+                return data;
+            DeltaTile.Read<T>(data, (float*)widened, length);
+            return new Operand(ElementType.F32, widened);
+        }
+    }
+
+    // Lane j of a turn is element i + j; the models are added in recipe order within the turn, so the sums live in
+    // registers and every input is read once. The remainder runs the same code on scalar lanes, which read nothing
+    // beyond the last element. Without a base the models' own values are meant: x - 0 is x for every x, also for -0.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void CombineLoop<TIn, TOut, TRule>(
+        byte* basis, CombineInput* inputs, int count, byte* output, int length, TRule rule, bool masked)
+        where TIn : struct, ICodec
+        where TOut : struct, ICodec
+        where TRule : struct, ICombineRule
+    {
+        nint i = 0;
+        for (; i <= length - T.Count; i += T.Count)
+            CombineTurn<T, TIn, TOut, TRule>(basis, inputs, count, output, i, rule, masked);
+        for (; i < length; i++)
+            CombineTurn<F32x1, TIn, TOut, TRule>(basis, inputs, count, output, i, rule, masked);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void CombineTurn<TLanes, TIn, TOut, TRule>(
+        byte* basis, CombineInput* inputs, int count, byte* output, nint i, TRule rule, bool masked)
+        where TLanes : struct, ILanes<TLanes>
+        where TIn : struct, ICodec
+        where TOut : struct, ICodec
+        where TRule : struct, ICombineRule
+    {
+        TLanes origin = basis == null ? TLanes.Splat(0) : Codec.Load<TIn, TLanes>(basis + (i * TIn.Size));
+        var sums = default(Accumulators<TLanes>);
+        for (CombineInput* input = inputs; input < inputs + count; input++)
+        {
+            TLanes value = Codec.Load<TIn, TLanes>(input->Data + (i * TIn.Size)) - origin;
+            if (masked)
+                value = TLanes.Splat(input->Scale) * (TLanes.MaskFactor(input->Bits, (int)i) * value);
+            rule.Add(ref sums, value, TLanes.Splat(input->Weight));
+        }
+
+        Codec.Store<TOut, TLanes>(output + (i * TOut.Size), rule.Finish(sums, origin));
+    }
 }

@@ -1,6 +1,6 @@
 namespace FusionKernels.Kernels.Cpu;
 
-internal sealed partial class CpuStream
+internal sealed partial class CpuStream<T>
 {
     public void Words(Philox stream, long first, Span<uint> words) => throw new NotImplementedException();
 }

@@ -1,6 +1,6 @@
 namespace FusionKernels.Kernels.Reference;
 
-/// <summary>TODO.</summary>
+/// <summary>Scalar, one element at a time, and obvious: what the other backends are tested against.</summary>
 public sealed class ReferenceBackend : IKernelBackend
 {
     /// <inheritdoc/>

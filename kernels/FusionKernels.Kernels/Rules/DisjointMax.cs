@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace FusionKernels.Kernels;
 
 /// <summary>
@@ -9,6 +11,7 @@ namespace FusionKernels.Kernels;
 public readonly record struct DisjointMax(float Lambda, bool ZeroElectsNegative) : ICombineRule
 {
     /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Add<T>(ref Accumulators<T> sums, T value, T weight)
         where T : struct, ILanes<T>
     {
@@ -19,6 +22,7 @@ public readonly record struct DisjointMax(float Lambda, bool ZeroElectsNegative)
     }
 
     /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public T Finish<T>(in Accumulators<T> sums, T origin)
         where T : struct, ILanes<T>
     {

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace FusionKernels.Kernels;
 
 /// <summary>
@@ -13,6 +15,7 @@ namespace FusionKernels.Kernels;
 public readonly record struct DisjointMerge(float Lambda, bool Normalize, bool ZeroElectsNegative = false) : ICombineRule
 {
     /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Add<T>(ref Accumulators<T> sums, T value, T weight)
         where T : struct, ILanes<T>
     {
@@ -27,6 +30,7 @@ public readonly record struct DisjointMerge(float Lambda, bool Normalize, bool Z
     }
 
     /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public T Finish<T>(in Accumulators<T> sums, T origin)
         where T : struct, ILanes<T>
     {

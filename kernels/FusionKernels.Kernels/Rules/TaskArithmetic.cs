@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace FusionKernels.Kernels;
 
 /// <summary>
@@ -9,10 +11,12 @@ namespace FusionKernels.Kernels;
 public readonly record struct TaskArithmetic(float Lambda, float Divisor) : ICombineRule
 {
     /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Add<T>(ref Accumulators<T> sums, T value, T weight)
         where T : struct, ILanes<T> => sums.Sum += weight * value;
 
     /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public T Finish<T>(in Accumulators<T> sums, T origin)
         where T : struct, ILanes<T> => origin + ((sums.Sum / T.Splat(Divisor)) * T.Splat(Lambda));
 }

@@ -14,6 +14,8 @@ public static class MergeMethods
         new DareLinear(),
         new DareTies(),
         new Slerp(),
+        new MultiSlerp(),
+        new Karcher(),
         new ModelStock(),
         new Passthrough(),
     ];
