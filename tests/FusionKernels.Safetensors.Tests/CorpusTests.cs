@@ -106,7 +106,7 @@ public sealed class CorpusTests
         }
     }
 
-    /// <summary>Whatever a download left of a file, it is refused by a rule, and by map and memory alike.</summary>
+    /// <summary>Whatever a download left of a file is refused, by the rule that the cut breaks.</summary>
     [TestCase("kolanich-d.safetensors")]
     [TestCase("kolanich-overall.safetensors")]
     [TestCase("pybridge-tensors.safetensors")]

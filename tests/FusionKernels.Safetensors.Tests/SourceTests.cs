@@ -228,7 +228,8 @@ public sealed class SourceTests : IDisposable
     }
 
     [Test]
-    public void A_file_replaced_while_its_descriptor_is_put_away_is_reported_when_it_is_opened_again()
+    public void A_file_replaced_while_its_descriptor_is_put_away_is_reported_when_it_is_opened_again(
+        [Values] bool deleted)
     {
         string path = folder.Write("f", RawFile.WithTensors("a"));
         using SafetensorsFile file = SafetensorsFile.Open(path, new() { Access = SourceAccess.Read });
@@ -239,7 +240,8 @@ public sealed class SourceTests : IDisposable
                 folder.Write($"o{i}", RawFile.WithTensors("a")), new() { Access = SourceAccess.Read }));
         }
 
-        File.Move(folder.Write("g", RawFile.WithTensors("b")), path, overwrite: true);
+        if (deleted) File.Delete(path);
+        else File.Move(folder.Write("g", RawFile.WithTensors("b", "c")), path, overwrite: true);
         Assert.Throws<SourceChangedException>(() => file.Read(file.Header.Tensors[0], 0, new byte[8]));
         others.ForEach(other => other.Dispose());
     }

@@ -59,7 +59,18 @@ internal sealed unsafe class PreadSource(string path, SourceStamp stamp, bool no
     /// <summary>Opens the file again and makes sure that it is still the one that was opened first.</summary>
     internal SafeFileHandle Reopen()
     {
-        SafeFileHandle file = RegularFile.OpenRead(Path, noFollow, out SourceStamp now);
+        SafeFileHandle file;
+        SourceStamp now;
+        try
+        {
+            file = RegularFile.OpenRead(Path, noFollow, out now);
+        }
+        catch (SourceUnavailableException)
+        {
+            CheckUnchanged(); // it was there before: if it is gone, that is a change
+            throw;
+        }
+
         if (now == Stamp) return file;
         file.Dispose();
         throw new SourceChangedException(Path, Stamp.DifferenceTo(now));

@@ -75,25 +75,24 @@ internal sealed class Planner
             throw new MergeException(MergeError.Recipe, $"the model '{twice.Key}' is listed twice");
         string? basePath = slice.BaseModel ?? _recipe.BaseModel;
         RecipeModel? listed = slice.Sources.FirstOrDefault(m => m.Path == basePath);
-        if (_method.Base == BaseUse.Required)
-        {
-            if (basePath is null)
-                throw new MergeException(MergeError.Recipe, $"{_method.Name} needs a 'base_model'");
-            if (layers is not null && listed is null)
-                throw new MergeException(MergeError.Recipe, $"{_method.Name}: every slice must list the base '{basePath}' among its sources");
-        }
+        if (_method.Base == BaseUse.Required && basePath is null)
+            throw new MergeException(MergeError.Recipe, $"{_method.Name} needs a 'base_model'");
+        bool isOrigin = basePath is not null && _method.Base is BaseUse.Required or BaseUse.Optional;
+        if (isOrigin && layers is not null && listed is null)
+            throw new MergeException(MergeError.Recipe, $"{_method.Name}: every slice must list the base '{basePath}' among its sources");
 
-        var merged = _method.Base == BaseUse.Required ? slice.Sources.Where(m => m != listed).ToArray() : slice.Sources;
+        var merged = isOrigin ? slice.Sources.Where(m => m != listed).ToArray()
+            : _method.Base == BaseUse.AsModel && basePath is not null && listed is null ? [.. slice.Sources, new RecipeModel(basePath)]
+            : slice.Sources;
         if (merged.Count < _method.MinModels || merged.Count > _method.MaxModels)
         {
-            string besides = _method.Base == BaseUse.Required ? " besides the base" : "";
             string bounds = _method.MinModels == _method.MaxModels ? $"exactly {_method.MinModels}"
                 : merged.Count < _method.MinModels ? $"at least {_method.MinModels}" : $"at most {_method.MaxModels}";
-            throw new MergeException(MergeError.Recipe, $"{_method.Name} merges {bounds} model(s){besides}, the recipe lists {merged.Count}");
+            throw new MergeException(
+                MergeError.Recipe, $"{_method.Name} merges {bounds} model(s){(isOrigin ? " besides the base" : "")}, the recipe lists {merged.Count}");
         }
 
-        var origin = _method.Base == BaseUse.Required
-            ? new SliceSource(Open(basePath!, true), listed?.Layers?.First ?? 0, RecipeModel.NoParameters) : null;
+        var origin = isOrigin ? new SliceSource(Open(basePath!, true), listed?.Layers?.First ?? 0, RecipeModel.NoParameters) : null;
         return new PlannedSlice(
             origin, merged.Select(m => new SliceSource(Open(m.Path, false), m.Layers?.First ?? 0, m.Parameters)).ToArray(), layers, slice.Parameters);
 

@@ -1,3 +1,5 @@
+using FusionKernels.Safetensors;
+
 namespace FusionKernels.Recipes;
 
 /// <summary>
@@ -19,6 +21,7 @@ public static class RecipeReader
     /// <param name="path">The YAML (or JSON) file, at most 1 MB.</param>
     /// <param name="lenient">Ignore unknown keys with a warning instead of refusing them.</param>
     /// <exception cref="MergeException">Names file, line and key of what is wrong.</exception>
+    /// <exception cref="SourceUnavailableException">The file is missing or cannot be read.</exception>
     public static Recipe Load(string path, bool lenient = false)
     {
         string text;
@@ -31,15 +34,15 @@ public static class RecipeReader
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw new MergeException(MergeError.Recipe, $"{path}: no such recipe file");
+            throw new SourceUnavailableException(path, "no such recipe file", e);
         }
         catch (System.Text.DecoderFallbackException)
         {
             throw new MergeException(MergeError.Recipe, $"{path}: no valid UTF-8");
         }
-        catch (UnauthorizedAccessException)
+        catch (UnauthorizedAccessException e)
         {
-            throw new MergeException(MergeError.Recipe, $"{path}: a folder, or not readable");
+            throw new SourceUnavailableException(path, "a folder, or not readable", e);
         }
 
         return Parse(text, path, lenient);
