@@ -38,7 +38,10 @@ public interface IKernelStream : IDisposable
     /// <summary>Reduce: <c>sum |v_i|</c> per model, as partial sums like <see cref="Gram"/>: rows of N doubles.</summary>
     void AbsoluteSum(in Chunk chunk, Span<double> partials);
 
-    /// <summary>Reduce: how two chunks of a tensor differ, added to <paramref name="difference"/>. Same storage type on both sides.</summary>
+    /// <summary>
+    /// Reduce: how two chunks of a tensor differ, added to <paramref name="difference"/>. Same storage type on both sides. The sums
+    /// have the same bits on every backend when chunks begin at multiples of <see cref="Reduction.Block"/> and come in order.
+    /// </summary>
     void Compare(Operand left, Operand right, int length, ref Difference difference);
 
     /// <summary>
@@ -54,6 +57,16 @@ public interface IKernelStream : IDisposable
     /// </summary>
     /// <returns>Its index within the tensor, or -1 when the chunk holds fewer; then <paramref name="rank"/> is reduced by their count.</returns>
     long FindTie(in Chunk chunk, uint bits, ref long rank);
+
+    /// <summary>
+    /// Select: the magnitude bits of model 0's delta at those elements of the chunk whose index within the tensor is a
+    /// multiple of <paramref name="stride"/>, for <see cref="MagnitudeSelector.FromSample"/>.
+    /// </summary>
+    /// <param name="chunk">Inputs; masks and scales are ignored.</param>
+    /// <param name="stride">At least 1. An odd one does not run in step with the rows of a matrix.</param>
+    /// <param name="magnitudes">Receives them in index order; must be long enough.</param>
+    /// <returns>How many were written.</returns>
+    int SampleMagnitudes(in Chunk chunk, int stride, Span<uint> magnitudes);
 
     /// <summary>Random: writes the mask of model 0 as bits, element <c>chunk.First</c> first. <c>chunk.First</c> must be a multiple of 8.</summary>
     /// <param name="chunk">Inputs; a random mask reads no data.</param>

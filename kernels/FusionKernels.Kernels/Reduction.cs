@@ -40,4 +40,27 @@ public static class Reduction
 
         return partials.IsEmpty ? new double[width] : partials[..width].ToArray();
     }
+
+    /// <summary>Rows of partial sums that a chunk gives.</summary>
+    public static int Rows(int length) => (int)(((long)length + Block - 1) / Block);
+
+    /// <summary>Folds the lanes of one block: the upper half is added to the lower one until one sum is left.</summary>
+    internal static double FoldLanes(Span<double> lanes)
+    {
+        for (int half = Lanes / 2; half > 0; half /= 2)
+        {
+            for (int lane = 0; lane < half; lane++)
+                lanes[lane] += lanes[lane + half];
+        }
+
+        return lanes[0];
+    }
+
+    /// <summary>Checks the arguments of a reduction that writes <paramref name="width"/> partial sums per block.</summary>
+    internal static void Check(in Chunk chunk, int width, int partials)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(chunk.Length);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(chunk.First % Block, 0);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(partials, checked(Rows(chunk.Length) * width));
+    }
 }

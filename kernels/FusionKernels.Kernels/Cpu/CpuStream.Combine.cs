@@ -133,7 +133,7 @@ internal sealed unsafe partial class CpuStream<T>
         {
             TLanes value = Codec.Load<TIn, TLanes>(input->Data + (i * TIn.Size)) - origin;
             if (masked)
-                value = TLanes.Splat(input->Scale) * (TLanes.MaskFactor(input->Bits, (int)i) * value);
+                value = TLanes.Splat(input->Scale) * (TLanes.MaskFactor(input->Bits, i) * value);
             rule.Add(ref sums, value, TLanes.Splat(input->Weight));
         }
 

@@ -2,16 +2,9 @@ using System.Runtime.CompilerServices;
 
 namespace FusionKernels.Kernels.Cpu;
 
-/// <summary>
-/// The inputs of the reduce and select kernels, piece by piece: elements of any storage type become fp32 in a tile that stays in
-/// the first-level cache, so each kernel's arithmetic is written once, over plain floats. The base's tile is read once for
-/// all models.
-/// </summary>
+/// <summary>Stored elements of any type as fp32 in scratch memory, for kernels whose arithmetic is written over plain floats.</summary>
 internal static unsafe class DeltaTile
 {
-    /// <summary>Most elements of a tile; a divisor of <see cref="Reduction.Block"/>.</summary>
-    public const int Length = 512;
-
     /// <summary>The elements as fp32.</summary>
     public static void Read<T>(Operand data, float* tile, int length)
         where T : struct, ILanes<T> => Subtract<T>(data, null, tile, length);
@@ -22,35 +15,6 @@ internal static unsafe class DeltaTile
     {
         var difference = new Difference<T>((byte*)data.Address, origin, tile, length);
         Codec.Select(data.Type, ref difference);
-    }
-
-    /// <summary>A source's values: <c>scale * (mask * (x - origin))</c>, each operation rounded.</summary>
-    /// <param name="source">The model; its data begins at the tile's first element.</param>
-    /// <param name="basis">The base at the tile's first element, which a magnitude mask needs.</param>
-    /// <param name="first">Index within the tensor of the tile's first element; a multiple of 8.</param>
-    /// <param name="origin">The base's tile, or null.</param>
-    /// <param name="tile">Receives the values.</param>
-    /// <param name="length">Number of elements.</param>
-    public static void Values<T>(
-        in Source source, Operand basis, long first, float* origin, float* tile, int length)
-        where T : struct, ILanes<T>
-    {
-        Subtract<T>(source.Data, origin, tile, length);
-        if (source.Mask.Kind != MaskKind.All)
-        {
-            // The lanes read whole bytes of the mask, 2 at the most, and the tile is padded likewise.
-            byte* bits = stackalloc byte[MaskTile.Bytes(Length)];
-            MaskTile.Fill<T>(source, basis, first, length, bits);
-            for (int i = 0; i < length; i += T.Count)
-                T.Store(T.MaskFactor(bits, i) * T.Load((byte*)(tile + i), sizeof(float)), (byte*)(tile + i), sizeof(float));
-        }
-
-        if (source.Scale != 1)
-        {
-            T scale = T.Splat(source.Scale);
-            for (int i = 0; i < length; i += T.Count)
-                T.Store(scale * T.Load((byte*)(tile + i), sizeof(float)), (byte*)(tile + i), sizeof(float));
-        }
     }
 
     private readonly struct Difference<T>(byte* source, float* origin, float* tile, int length) : ICodecAction

@@ -60,7 +60,7 @@ public readonly unsafe struct F32x1(float value) : ILanes<F32x1>
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static F32x1 MaskFactor(byte* bits, int index) => new((bits[index >> 3] >> (index & 7)) & 1);
+    public static F32x1 MaskFactor(byte* bits, nint index) => new((bits[index >> 3] >> (int)(index & 7)) & 1);
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

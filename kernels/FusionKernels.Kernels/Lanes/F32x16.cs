@@ -63,12 +63,13 @@ public readonly unsafe struct F32x16(Vector512<float> value) : ILanes<F32x16>
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static F32x16 MaskFactor(byte* bits, int index)
+    public static F32x16 MaskFactor(byte* bits, nint index)
     {
         Vector512<uint> lane = Vector512.Create(
             1u, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768);
-        Vector512<uint> set = Vector512.Equals(Vector512.Create((uint)*(ushort*)(bits + (index >> 3))) & lane, lane);
-        return FromBits(set & Vector512.Create(1f).AsUInt32());
+        Vector512<uint> all = Vector512.Create(*(ushort*)(bits + (index >> 3))).AsUInt32();
+        Vector512<uint> clear = Vector512.Equals(all & lane, Vector512<uint>.Zero);
+        return new(Vector512.ConditionalSelect(clear.AsSingle(), Vector512<float>.Zero, Vector512.Create(1f)));
     }
 
     /// <inheritdoc/>

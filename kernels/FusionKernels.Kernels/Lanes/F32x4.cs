@@ -58,11 +58,11 @@ public readonly unsafe struct F32x4(Vector128<float> value) : ILanes<F32x4>
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static F32x4 MaskFactor(byte* bits, int index)
+    public static F32x4 MaskFactor(byte* bits, nint index)
     {
         Vector128<uint> lane = Vector128.Create(1u, 2, 4, 8);
-        Vector128<uint> set = Vector128.Equals(Vector128.Create((uint)bits[index >> 3] >> (index & 4)) & lane, lane);
-        return FromBits(set & Vector128.Create(1f).AsUInt32());
+        Vector128<uint> clear = Vector128.Equals(Vector128.Create((uint)bits[index >> 3] >> (int)(index & 4)) & lane, Vector128<uint>.Zero);
+        return new(Vector128.ConditionalSelect(clear.AsSingle(), Vector128<float>.Zero, Vector128.Create(1f)));
     }
 
     /// <inheritdoc/>

@@ -64,11 +64,12 @@ public readonly unsafe struct F32x8(Vector256<float> value) : ILanes<F32x8>
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static F32x8 MaskFactor(byte* bits, int index)
+    public static F32x8 MaskFactor(byte* bits, nint index)
     {
         Vector256<uint> lane = Vector256.Create(1u, 2, 4, 8, 16, 32, 64, 128);
-        Vector256<uint> set = Vector256.Equals(Vector256.Create((uint)bits[index >> 3]) & lane, lane);
-        return FromBits(set & Vector256.Create(1f).AsUInt32());
+        Vector256<uint> all = Vector256.Create(bits[index >> 3]).AsUInt32();
+        Vector256<uint> clear = Vector256.Equals(all & lane, Vector256<uint>.Zero);
+        return new(Vector256.ConditionalSelect(clear.AsSingle(), Vector256<float>.Zero, Vector256.Create(1f)));
     }
 
     /// <inheritdoc/>

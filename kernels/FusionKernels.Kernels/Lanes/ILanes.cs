@@ -33,7 +33,7 @@ public unsafe interface ILanes<TSelf>
     /// <summary>A mask's factors: lane j is 1 if bit <c>index + j</c> of the run of bits is set, else 0.</summary>
     /// <param name="bits">The run; bit k is bit k mod 8 of byte k div 8.</param>
     /// <param name="index">A multiple of <see cref="Count"/>.</param>
-    static abstract TSelf MaskFactor(byte* bits, int index);
+    static abstract TSelf MaskFactor(byte* bits, nint index);
 
     /// <summary>Sum per lane.</summary>
     static abstract TSelf operator +(TSelf left, TSelf right);

@@ -4,7 +4,8 @@ namespace FusionKernels.Kernels;
 
 /// <summary>
 /// TIES with the "max" function, and the election of EMR (Huang et al. 2024): y = base + lambda * (elected sign) *
-/// (largest magnitude among the weighted values that have that sign). The sign is that of sum_i g_i.
+/// (largest magnitude among the weighted values g_i = w_i v_i that have that sign). The sign is that of s = sum_i g_i.
+/// Where s is NaN, so is y.
 /// </summary>
 /// <param name="Lambda">Factor on the merged task vector.</param>
 /// <param name="ZeroElectsNegative">The sign that an exactly cancelling element elects: false in TIES, true in EMR.</param>
@@ -24,15 +25,6 @@ public readonly record struct DisjointMax(float Lambda, bool ZeroElectsNegative)
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public T Finish<T>(in Accumulators<T> sums, T origin)
-        where T : struct, ILanes<T>
-    {
-        T zero = T.Splat(0);
-        T merged = ZeroElectsNegative
-            ? T.WhereGreater(sums.Sum, zero, sums.Positive, sums.Negative)
-            : T.WhereGreaterOrEqual(sums.Sum, zero, sums.Positive, sums.Negative);
-
-        // A NaN among the values must reach the result although comparisons drop it; x - x is 0, or NaN for NaN and infinities.
-        T poison = (sums.Sum - sums.Sum) * zero;
-        return origin + ((merged + T.WhereEqual(sums.Sum, sums.Sum, zero, poison)) * T.Splat(Lambda));
-    }
+        where T : struct, ILanes<T> =>
+        origin + (sums.Elected(sums.Positive, sums.Negative, ZeroElectsNegative) * T.Splat(Lambda));
 }

@@ -15,24 +15,3 @@ public interface ICombineRule
     T Finish<T>(in Accumulators<T> sums, T origin)
         where T : struct, ILanes<T>;
 }
-
-/// <summary>The registers a rule sums in; all zero before the first model.</summary>
-/// <typeparam name="T">The lanes.</typeparam>
-public struct Accumulators<T>
-    where T : struct, ILanes<T>
-{
-    /// <summary>Sum over all models.</summary>
-    public T Sum;
-
-    /// <summary>Sum (or extreme) over the positive values.</summary>
-    public T Positive;
-
-    /// <summary>Sum (or extreme) over the negative values.</summary>
-    public T Negative;
-
-    /// <summary>Sum of the weights of positive values.</summary>
-    public T PositiveWeight;
-
-    /// <summary>Sum of the weights of negative values.</summary>
-    public T NegativeWeight;
-}

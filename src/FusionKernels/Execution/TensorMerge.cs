@@ -59,6 +59,10 @@ internal sealed unsafe class TensorMerge
     /// <summary>sum |v_i| over the masked, scaled deltas of each source.</summary>
     public double[] AbsoluteSums(MergeSource[] sources) => _passes.AbsoluteSums(sources, Base);
 
+    /// <summary>sum |rule(base, deltas)| over the tensor.</summary>
+    public double SumOf<TRule>(TRule rule, MergeSource[] sources)
+        where TRule : struct, ICombineRule => _passes.SumOf(rule, sources, Base);
+
     /// <summary>
     /// Masks each source to the <paramref name="keep"/>[i] largest magnitudes of its delta, exactly, ties keeping the lower index. <c>null</c>
     /// leaves a source as it is, 0 keeps nothing.

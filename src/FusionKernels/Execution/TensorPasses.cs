@@ -80,6 +80,22 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
     public double[] AbsoluteSums(MergeSource[] sources, CheckpointTensor? origin) =>
         Reduce(sources, origin, sources.Length, static (stream, in chunk, partials) => stream.AbsoluteSum(chunk, partials));
 
+    /// <summary>sum |rule(base, models)|.</summary>
+    public double SumOf<TRule>(TRule rule, MergeSource[] sources, CheckpointTensor? origin)
+        where TRule : struct, ICombineRule
+    {
+        var partials = new double[Blocks(length)];
+        ForChunks(sources, origin, (worker, in chunk, scratch) =>
+        {
+            var values = new Operand(ElementType.F32, scratch);
+            worker.Stream.Combine(chunk, rule, values);
+            worker.Stream.AbsoluteSum(
+                new Chunk { First = chunk.First, Length = chunk.Length, Sources = [new Source(values)] },
+                partials.AsSpan((int)(chunk.First / Reduction.Block), (int)Blocks(chunk.Length)));
+        });
+        return Reduction.Fold(partials, 1)[0];
+    }
+
     /// <summary>
     /// Adds one pass over this tensor to histograms of magnitudes; <paramref name="fresh"/> makes an empty one for model i, or
     /// <c>null</c> to leave the model out.
@@ -145,14 +161,13 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
 
     private double[] Reduce(MergeSource[] sources, CheckpointTensor? origin, int width, ReduceKernel kernel)
     {
-        var partials = new double[checked((length + Reduction.Block - 1) / Reduction.Block * width)];
-        ForChunks(sources, origin, (worker, in chunk, _) =>
-        {
-            int rows = (chunk.Length + Reduction.Block - 1) / Reduction.Block;
-            kernel(worker.Stream, chunk, partials.AsSpan((int)(chunk.First / Reduction.Block * width), rows * width));
-        });
+        var partials = new double[checked(Blocks(length) * width)];
+        ForChunks(sources, origin, (worker, in chunk, _) => kernel(
+            worker.Stream, chunk, partials.AsSpan((int)(chunk.First / Reduction.Block * width), (int)Blocks(chunk.Length) * width)));
         return Reduction.Fold(partials, width);
     }
+
+    private static long Blocks(long elements) => (elements + Reduction.Block - 1) / Reduction.Block;
 
     private static Chunk Only(in Chunk chunk, int source) => new()
     {

@@ -17,6 +17,9 @@ public static class MergeMethods
         new MultiSlerp(),
         new Karcher(),
         new ModelStock(),
+        new NearSwapMethod(),
+        new Ram(),
+        new RamPlus(),
         new Passthrough(),
     ];
 
