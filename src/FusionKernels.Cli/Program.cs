@@ -1,1 +1,73 @@
-return 0;
+using System.CommandLine;
+using System.CommandLine.Invocation;
+using FusionKernels.Cli.Commands;
+using FusionKernels.Recipes;
+
+namespace FusionKernels.Cli;
+
+/// <summary>The tool: finds the command, runs it, and turns every failure into one line on stderr and an exit code.</summary>
+internal static class Program
+{
+    private static async Task<int> Main(string[] args)
+    {
+        var root = new RootCommand("Merge, inspect, compare and verify model checkpoints.")
+        {
+            new MergeCommand(),
+            new InspectCommand(),
+            new DiffCommand(),
+            new VerifyCommand(),
+            new MethodsCommand(),
+            new DemoCommand(),
+            ToolCommand.Json,
+            ToolCommand.Quiet,
+            ToolCommand.Debug,
+        };
+        root.SetAction(_ => root.Parse("--help").Invoke());
+
+        // A path may begin with '@', so there are no response files.
+        var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        if (parsed.Action is ParseErrorAction)
+            return Fail(ExitCodes.Usage, DescribeUsageError(parsed));
+
+        using var interrupt = new Interrupt();
+        try
+        {
+            var invocation = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
+            return await parsed.InvokeAsync(invocation, interrupt.Token);
+        }
+        catch (OperationCanceledException) when (interrupt.ExitCode != 0)
+        {
+            string hint = parsed.CommandResult.Command is MergeCommand ? "; the same command goes on from the finished shards" : "";
+            return Fail(interrupt.ExitCode, "interrupted" + hint);
+        }
+        catch (Exception e)
+        {
+            int exitCode = ExitCodes.Of(e);
+            Fail(exitCode, exitCode == ExitCodes.Bug ? $"internal error, please report it: {e.GetType().Name}: {e.Message}" : e.Message);
+            if (parsed.GetValue(ToolCommand.Debug))
+                Console.Error.WriteLine(e);
+            return exitCode;
+        }
+    }
+
+    private static int Fail(int exitCode, string message)
+    {
+        Console.Error.WriteLine("fusion: " + Terminal.Printable(message));
+        return exitCode;
+    }
+
+    private static string DescribeUsageError(ParseResult parsed)
+    {
+        var command = parsed.CommandResult.Command;
+        bool isRoot = command is RootCommand;
+        string message = parsed.UnmatchedTokens switch
+        {
+            [] => parsed.Errors[0].Message.TrimEnd('.'),
+            [var option, ..] when option.StartsWith('-') =>
+                $"unknown option '{option}'" + Spelling.Suggest(option, command.Options.Concat(ToolCommand.Common).Select(o => o.Name)),
+            [var word, ..] when isRoot => $"unknown command '{word}'" + Spelling.Suggest(word, command.Subcommands.Select(c => c.Name)),
+            [var word, ..] => $"unexpected argument '{word}'",
+        };
+        return $"{message}; see: fusion {(isRoot ? "" : command.Name + " ")}--help";
+    }
+}

@@ -74,7 +74,8 @@ public sealed class Checkpoint : IDisposable
 
         ShardIndex index = ReadIndex(path, options);
         string[] files = [.. index.WeightMap.Values.Distinct().Order(Utf8Order.Instance)];
-        Checkpoint checkpoint = Assemble(folder, [.. files.Select(f => Path.Combine(folder, f))], options, warnings, path);
+        string[] shardPaths = [.. files.Select(file => Path.Combine(folder, file))];
+        Checkpoint checkpoint = Assemble(folder, shardPaths, options, warnings, path);
         try
         {
             checkpoint.CompareWith(index, path);
@@ -114,7 +115,7 @@ public sealed class Checkpoint : IDisposable
             string index = single + ".index.json";
             if (Path.Exists(index))
             {
-                if (Path.Exists(single)) warnings.Add($"{index}: is used, {Path.GetFileName(single)} next to it is not");
+                if (Path.Exists(single)) warnings.Add($"{index}: is used, {stem}.safetensors next to it is not");
                 return index;
             }
 
@@ -206,7 +207,8 @@ public sealed class Checkpoint : IDisposable
         ulong total = (ulong)tensors.Sum(tensor => tensor.ByteLength);
         if (index.TotalSize != total)
         {
-            warnings.Add($"{path}: total_size is {index.TotalSize?.ToString() ?? "not given"}, the tensors have {total} bytes");
+            string claim = index.TotalSize is { } size ? $"is {size}" : "is not given as an integer";
+            warnings.Add($"{path}: total_size {claim}, the tensors have {total} bytes");
         }
     }
 }

@@ -9,8 +9,8 @@ namespace FusionKernels.Safetensors;
 internal ref struct HeaderReader
 {
     private readonly string path;
-    private readonly List<TensorInfo> tensors = [];
-    private readonly Dictionary<string, TensorInfo> byName = [];
+    private readonly List<TensorInfo> tensors;
+    private readonly Dictionary<string, TensorInfo> byName;
     private readonly List<long> dimensions = [];
     private Utf8JsonReader json;
     private Dictionary<string, string>? metadata;
@@ -18,7 +18,10 @@ internal ref struct HeaderReader
 
     private HeaderReader(ReadOnlySpan<byte> header, string path)
     {
+        const int UsualEntryLength = 80;
         json = new Utf8JsonReader(header);
+        tensors = new List<TensorInfo>(header.Length / UsualEntryLength);
+        byName = new Dictionary<string, TensorInfo>(header.Length / UsualEntryLength);
         this.path = path;
     }
 
@@ -76,7 +79,7 @@ internal ref struct HeaderReader
         {
             string key = json.GetString()!;
             json.Read();
-            Expect(JsonTokenType.String, null, $"value of '{key}' in __metadata__ is not a string");
+            Expect(JsonTokenType.String, null, "a value in __metadata__ is not a string");
             if (!metadata.TryAdd(key, json.GetString()!)) throw Duplicate(key, null);
         }
     }
@@ -147,7 +150,7 @@ internal ref struct HeaderReader
     private void ReadNumbers(string name, string field)
     {
         json.Read();
-        Expect(JsonTokenType.StartArray, name, $"{field} is not an array");
+        if (json.TokenType != JsonTokenType.StartArray) throw Malformed(name, $"{field} is not an array");
         dimensions.Clear();
         while (json.Read() && json.TokenType != JsonTokenType.EndArray)
         {

@@ -39,7 +39,8 @@ internal static class HeaderWriter
             json.Raw(separator).SerdeString(tensor.Name);
             json.Raw(":{\"dtype\":\"").Raw(tensor.Dtype.WireName());
             json.Raw("\",\"shape\":[").Raw(string.Join(',', tensor.Shape));
-            json.Raw(string.Create(CultureInfo.InvariantCulture, $"],\"data_offsets\":[{tensor.Begin},{tensor.End}]}}"));
+            json.Raw(string.Create(
+                CultureInfo.InvariantCulture, $"],\"data_offsets\":[{tensor.Begin},{tensor.End}]}}"));
             separator = ",";
         }
 
@@ -51,7 +52,10 @@ internal static class HeaderWriter
         if (length > SafetensorsHeader.MaxLength)
         {
             throw new SafetensorsException(
-                FormatError.HeaderTooLarge, path, null, $"header of {length} bytes exceeds {SafetensorsHeader.MaxLength}");
+                FormatError.HeaderTooLarge,
+                path,
+                null,
+                $"header of {length} bytes exceeds {SafetensorsHeader.MaxLength}");
         }
 
         BinaryPrimitives.WriteInt64LittleEndian(header, length);

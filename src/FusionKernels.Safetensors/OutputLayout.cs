@@ -24,7 +24,7 @@ public sealed class OutputLayout
         Shards = shards;
         byName = shards.SelectMany(shard => shard.Tensors).ToDictionary(tensor => tensor.Name);
         TotalSize = byName.Values.Sum(tensor => tensor.ByteLength);
-        IndexJson = shards.Length == 1 ? null : WriteIndex();
+        if (shards.Length > 1) IndexJson = WriteIndex();
     }
 
     /// <summary>The files, in the order of their numbers; at least one.</summary>
@@ -47,11 +47,12 @@ public sealed class OutputLayout
     /// </summary>
     /// <param name="tensors">All tensors; names are unique.</param>
     /// <param name="metadata">
-    /// The <c>__metadata__</c> of every shard; null for <c>{"format":"pt"}</c>, without which some loaders refuse a file.
+    /// The <c>__metadata__</c> of every shard; null for <c>{"format":"pt"}</c>, without which some loaders refuse a
+    /// file; empty for none.
     /// </param>
     /// <param name="maxShardBytes">Most bytes of tensor data in a shard.</param>
-    /// <exception cref="ArgumentException">A name is not unique, not valid Unicode or <c>__metadata__</c>, or a dimension
-    /// is negative.</exception>
+    /// <exception cref="ArgumentException">A name is not unique, not valid Unicode or <c>__metadata__</c>, or a
+    /// dimension is negative.</exception>
     /// <exception cref="SafetensorsException">A tensor or a header would break a rule of the format.</exception>
     public static OutputLayout Plan(
         IReadOnlyList<TensorSpec> tensors,

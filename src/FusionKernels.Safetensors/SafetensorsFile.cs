@@ -52,7 +52,7 @@ public sealed class SafetensorsFile : IDisposable
     /// <paramref name="scratch"/> after it was filled.
     /// </summary>
     /// <param name="tensor">A tensor of this file.</param>
-    /// <param name="byteOffset">First byte, from the start of the tensor. Its address has no particular alignment.</param>
+    /// <param name="byteOffset">First byte, from the start of the tensor. No alignment is promised.</param>
     /// <param name="byteLength">Bytes; may exceed 2 GiB.</param>
     /// <param name="scratch">Room for the bytes; may be null if the source is mapped.</param>
     /// <exception cref="ArgumentOutOfRangeException">The range is not inside the tensor.</exception>

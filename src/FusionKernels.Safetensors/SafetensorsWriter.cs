@@ -4,13 +4,14 @@ namespace FusionKernels.Safetensors;
 public static class SafetensorsWriter
 {
     /// <summary>
-    /// Writes one file, crash-safe: under its final name it is complete, and an older file of that name stays until then.
+    /// Writes one file, crash-safe: under its final name it is complete, and an older file of that name stays until
+    /// then.
     /// </summary>
     /// <param name="path">The file; its folder is created if need be.</param>
     /// <param name="tensors">The tensors with their bytes, row-major, little endian.</param>
     /// <param name="metadata">The <c>__metadata__</c>; null for <c>{"format":"pt"}</c>, empty for none.</param>
-    /// <exception cref="ArgumentException">Bytes do not have the length of their shape and type, or a name is refused by
-    /// <see cref="OutputLayout.Plan"/>.</exception>
+    /// <exception cref="ArgumentException">Bytes do not have the length of their shape and type, or a name is refused
+    /// by <see cref="OutputLayout.Plan"/>.</exception>
     /// <exception cref="OutputUnavailableException">The file may not be created.</exception>
     /// <exception cref="IOException">The device failed or is full.</exception>
     public static void Write(

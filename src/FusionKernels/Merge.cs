@@ -102,7 +102,7 @@ public static class Merge
         {
             using var file = folder.Begin(shard);
             var record = executor.Write(shard, file);
-            foreach (var input in plan.Models.Concat(plan.Base is null ? [] : [plan.Base]).SelectMany(m => m.Checkpoint.Shards))
+            foreach (var input in plan.InputShards)
                 input.Source.CheckUnchanged();
             return record;
         }

@@ -11,7 +11,8 @@ public sealed class CorpusTests
 
     // The verdicts are those of the reference's rules, except that repeated keys are named as what they are.
     private static IEnumerable<string[]> Rows => File.ReadLines(Path.Combine(Folder, "MANIFEST.md"))
-        .Where(line => line.StartsWith("| ", StringComparison.Ordinal) && !line.StartsWith("| file", StringComparison.Ordinal))
+        .Where(line => line.StartsWith("| ", StringComparison.Ordinal))
+        .Skip(1)
         .Select(line => line.Split('|', StringSplitOptions.TrimEntries));
 
     internal static IEnumerable<string> ValidFiles => Rows.Where(row => row[8] == "ok").Select(row => row[1]);
@@ -86,7 +87,7 @@ public sealed class CorpusTests
     }
 
     [Test]
-    public unsafe void Mapped_and_read_bytes_are_the_same_for_every_tensor([ValueSource(nameof(ValidFiles))] string file)
+    public void Mapped_and_read_bytes_are_the_same_for_every_tensor([ValueSource(nameof(ValidFiles))] string file)
     {
         string path = Path.Combine(Folder, file);
         using SafetensorsFile mapped = SafetensorsFile.Open(path, new() { Access = SourceAccess.Map });
@@ -105,7 +106,7 @@ public sealed class CorpusTests
         }
     }
 
-    /// <summary>Whatever a download left of a file, it is refused by a rule, and by map and memory alike.</summary>
+    /// <summary>Whatever a download left of a file is refused, by the rule that the cut breaks.</summary>
     [TestCase("kolanich-d.safetensors")]
     [TestCase("kolanich-overall.safetensors")]
     [TestCase("pybridge-tensors.safetensors")]

@@ -8,5 +8,5 @@ internal static class RepositoryRoot
     private static string Find(string folder) =>
         File.Exists(System.IO.Path.Combine(folder, "FusionKernels.sln"))
             ? folder
-            : Find(Directory.GetParent(folder)?.FullName ?? throw new InvalidOperationException("no FusionKernels.sln"));
+            : Find(Directory.GetParent(folder)!.FullName);
 }

@@ -118,4 +118,59 @@ public class PlannerTests
             Assert.That(Refusal(Linear("m0").WithDtype("int64"), models, MergeError.Recipe), Does.Contain("int64"));
         });
     }
+
+    private static MemoryTensor[] Stack(float value, int layers) =>
+        [.. Enumerable.Range(0, layers).Select(l => ToyModels.F32($"model.layers.{l}.w", [1], [value + l])),
+            ToyModels.F32("model.embed_tokens.weight", [1, 1], [value]), ToyModels.F32("model.norm.weight", [1], [-value])];
+
+    private static RecipeModel Layers(string model, int first, int end, double weight = 1) =>
+        new(model) { Layers = (first, end), Parameters = new Dictionary<string, Setting> { ["weight"] = weight } };
+
+    [Test]
+    public void Slices_stack_layers_and_number_them_through()
+    {
+        var models = Models([], Stack(10, 3), Stack(20, 2));
+        var recipe = Recipe.For("linear").AddSlice(Layers("m0", 0, 2)).AddSlice(Layers("m1", 0, 2), Layers("m0", 1, 3, 3)).AddSlice(Layers("m1", 1, 2));
+        var merged = InMemoryMerge.Run(recipe, models).ToDictionary(m => m.Key, m => m.Value.Floats()[0]);
+        Assert.That(merged, Is.EquivalentTo(new Dictionary<string, float>
+        {
+            ["model.embed_tokens.weight"] = 10,
+            ["model.layers.0.w"] = 10,
+            ["model.layers.1.w"] = 11,
+            ["model.layers.2.w"] = (20 + (3 * 11)) / 4f,
+            ["model.layers.3.w"] = (21 + (3 * 12)) / 4f,
+            ["model.layers.4.w"] = 21,
+            ["model.norm.weight"] = -20,
+        }));
+    }
+
+    [Test]
+    public void What_slices_cannot_give_is_refused()
+    {
+        var models = Models(Stack(1, 2), Stack(10, 3), Stack(20, 2));
+        Assert.Multiple(() =>
+        {
+            Assert.That(Refusal(Recipe.For("linear").AddSlice(Layers("m1", 1, 3)), models, MergeError.Models), Does.Contain("m1: has no layer 2"));
+            Assert.That(
+                Refusal(Recipe.For("linear").AddSlice(Layers("m0", 0, 2), Layers("m1", 0, 1)), models, MergeError.Recipe), Does.Contain("same number of layers"));
+            Assert.That(
+                Refusal(Recipe.For("linear").AddSlice(Linear("m0").Models[0]), models, MergeError.Recipe), Does.Contain("needs a 'layer_range'"));
+            Assert.That(
+                Refusal(Recipe.For("ties").WithBase("base").AddSlice(Layers("m0", 0, 2)), models, MergeError.Recipe), Does.Contain("must list the base"));
+        });
+    }
+
+    [Test]
+    public void A_slice_s_parameters_win_over_the_modules_and_the_recipes()
+    {
+        var models = Models([], Stack(1, 1));
+        var slice = new RecipeSlice([new RecipeModel("m0") { Layers = (0, 1) }]);
+        var recipe = Recipe.For("linear").With("normalize", 0).With("weight", 2) with { Slices = [slice] };
+        float Norm(Recipe r) => InMemoryMerge.Run(r, models)["model.norm.weight"].Floats()[0];
+        Assert.That(Norm(recipe), Is.EqualTo(-2));
+        recipe = recipe with { ModuleParameters = new Dictionary<string, Setting> { ["weight"] = 3 } };
+        Assert.That(Norm(recipe), Is.EqualTo(-3));
+        recipe = recipe with { Slices = [slice with { Parameters = new Dictionary<string, Setting> { ["weight"] = 4 } }] };
+        Assert.That(Norm(recipe), Is.EqualTo(-4));
+    }
 }

@@ -52,11 +52,16 @@ public class RecipeReaderTests
     }
 
     [TestCase("models: [{model: a}]", "'merge_method' is missing")]
-    [TestCase("merge_method: linear", "'models' is missing")]
+    [TestCase("merge_method: linear", "exactly one of 'models', 'slices' and 'modules'")]
     [TestCase("merge_method: linear\nmodels: a", "'models' must be a list")]
     [TestCase("merge_method: linear\nmodels: [a]", "must be a map of keys")]
     [TestCase("merge_method: linear\nmodels: [{parameters: {}}]", "needs 'model'")]
-    [TestCase(Minimal + "slices: []", "'slices' is not supported yet")]
+    [TestCase(Minimal + "slices: []", "exactly one of 'models', 'slices' and 'modules'")]
+    [TestCase("merge_method: linear\nslices: [{sources: [{model: a, layer_range: [2, 1]}]}]", "'layer_range' must be")]
+    [TestCase("merge_method: linear\nslices: [{sources: [{model: a, layer_range: [0, 1]}], residual_weight: 1}]", "'residual_weight' has no effect")]
+    [TestCase("merge_method: linear\nslices: [{}]", "a slice needs 'sources'")]
+    [TestCase("merge_method: linear\nmodules: {text: {models: []}}", "may only hold 'default'")]
+    [TestCase("merge_method: linear\nmodules: {default: {}}", "exactly one of 'models' and 'slices'")]
     [TestCase(Minimal + "tokenizer_source: union", "'tokenizer_source' is not supported yet")]
     [TestCase(Minimal + "paramters: {}", "did you mean 'parameters'?")]
     [TestCase(Minimal + "parameters: {weight: []}", "'weight' is an empty list")]

@@ -10,6 +10,9 @@ namespace FusionKernels.Safetensors;
 /// </summary>
 public sealed class DirectoryOutputStore : IOutputStore
 {
+    // How .NET reports a lock that is taken: flock's EWOULDBLOCK, or ERROR_SHARING_VIOLATION.
+    private const int MacBusy = 35, WindowsBusy = unchecked((int)0x80070020);
+
     /// <summary>Uses a folder, which is created if it does not exist.</summary>
     /// <exception cref="OutputUnavailableException">It cannot be created.</exception>
     public DirectoryOutputStore(string folder)
@@ -45,6 +48,7 @@ public sealed class DirectoryOutputStore : IOutputStore
         {
             CreateFolder(Path.GetDirectoryName(path)!);
             File.Delete(path);
+            ThrowIfFull(path, length);
             SafeFileHandle file = File.OpenHandle(
                 path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.ReadWrite, FileOptions.None, length);
             try
@@ -152,7 +156,7 @@ public sealed class DirectoryOutputStore : IOutputStore
         {
             return File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
-        catch (IOException) when (File.Exists(path))
+        catch (IOException e) when (e.HResult is LibC.EAGAIN or MacBusy or WindowsBusy)
         {
             throw new OutputBusyException(path, ReadPid(path));
         }
@@ -165,9 +169,18 @@ public sealed class DirectoryOutputStore : IOutputStore
 
     private static SafeFileHandle WritePid(SafeFileHandle file)
     {
-        RandomAccess.SetLength(file, 0);
-        RandomAccess.Write(file, Encoding.ASCII.GetBytes(Environment.ProcessId.ToString(CultureInfo.InvariantCulture)), 0);
-        return file;
+        try
+        {
+            byte[] pid = Encoding.ASCII.GetBytes(Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
+            RandomAccess.Write(file, pid, 0);
+            RandomAccess.SetLength(file, pid.Length);
+            return file;
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
     }
 
     // Opened without .NET's own lock, which the holder's would refuse.
@@ -178,6 +191,15 @@ public sealed class DirectoryOutputStore : IOutputStore
         Span<byte> text = stackalloc byte[16];
         int length = RandomAccess.Read(file, text, 0);
         return int.TryParse(text[..length], NumberStyles.None, CultureInfo.InvariantCulture, out int pid) ? pid : null;
+    }
+
+    // The preallocation would find out too, but only after it took all there is, from every other process as well. Some
+    // file systems report no free space at all, which says nothing.
+    private void ThrowIfFull(string path, long length)
+    {
+        long free = FreeBytes;
+        if (free <= 0 || free >= length) return;
+        throw new IOException($"{path}: needs {length} bytes, the disk has {free} left");
     }
 
     private string Resolve(string name)
@@ -214,11 +236,12 @@ public sealed class DirectoryOutputStore : IOutputStore
         if (Path.GetDirectoryName(folder) is { } parent) FlushFolder(parent);
     }
 
+    // A file system that cannot flush a folder says EINVAL; then a rename is as durable as it gets.
     private static void FlushFolder(string folder)
     {
         if (!LibC.IsAvailable) return;
         using SafeFileHandle handle = LibC.Open(folder, LibC.O_RDONLY);
-        if (handle.IsInvalid || LibC.Fsync(handle) != 0)
+        if (handle.IsInvalid || (LibC.Fsync(handle) != 0 && Marshal.GetLastPInvokeError() != LibC.EINVAL))
         {
             throw new IOException($"{folder}: cannot be flushed to disk: {Marshal.GetLastPInvokeErrorMessage()}");
         }

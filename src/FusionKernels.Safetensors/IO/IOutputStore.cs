@@ -8,8 +8,8 @@ namespace FusionKernels.Safetensors;
 /// Names are relative, with forward slashes; folders are made as needed. An implementation never touches a file it was
 /// not told to by name.
 /// Errors: <see cref="OutputUnavailableException"/> if a file may not be created or opened,
-/// <see cref="OutputBusyException"/> if the lock is taken, any other <see cref="IOException"/> if the device failed or is
-/// full.
+/// <see cref="OutputBusyException"/> if the lock is taken, any other <see cref="IOException"/> if the device failed or
+/// is full.
 /// </remarks>
 public interface IOutputStore
 {
@@ -26,8 +26,8 @@ public interface IOutputStore
     bool Exists(string name);
 
     /// <summary>
-    /// Starts <c>name.partial</c> with room for <paramref name="length"/> bytes already taken from the device, in place of
-    /// a partial left over by an earlier run.
+    /// Starts <c>name.partial</c> with room for <paramref name="length"/> bytes already taken from the device, in place
+    /// of a partial left over by an earlier run.
     /// </summary>
     IOutputFile CreatePartial(string name, long length);
 
@@ -37,7 +37,10 @@ public interface IOutputStore
     /// <summary>Opens a published file for reading.</summary>
     IOutputFile OpenPublished(string name);
 
-    /// <summary>Gives <c>name.partial</c> its name, once its bytes are on the device; the name as well on return.</summary>
+    /// <summary>
+    /// Brings the bytes of <c>name.partial</c> to the device and then gives it its name, which is on the device as well
+    /// on return.
+    /// </summary>
     void Publish(string name);
 
     /// <summary>Deletes a file, or an empty folder; it need not exist.</summary>

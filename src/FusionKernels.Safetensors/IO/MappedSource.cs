@@ -36,7 +36,10 @@ internal sealed unsafe class MappedSource : IShardSource
     public static MappedSource? TryMap(SafeFileHandle file, string path, SourceStamp stamp, bool noFollow)
     {
         if (!LibC.IsAvailable || stamp.Size == 0) return null;
-        var map = new MapHandle(LibC.Map(null, (nuint)stamp.Size, LibC.PROT_READ, LibC.MAP_PRIVATE, file, 0), stamp.Size);
+
+        // SAFETY: a new map of an open file; it is unmapped by its handle.
+        void* start = LibC.Map(null, (nuint)stamp.Size, LibC.PROT_READ, LibC.MAP_PRIVATE, file, 0);
+        var map = new MapHandle(start, stamp.Size);
         return map.IsInvalid ? null : new MappedSource(path, stamp, noFollow, map);
     }
 

@@ -5,7 +5,7 @@ public sealed class OutputBusyException : IOException
 {
     /// <summary>Names the lock file and its holder.</summary>
     public OutputBusyException(string path, int? holderPid)
-        : base(holderPid is null ? $"{path}: is locked by another process" : $"{path}: is locked by process {holderPid}")
+        : base($"{path}: is locked by {(holderPid is null ? "another process" : $"process {holderPid}")}")
     {
         Path = path;
         HolderPid = holderPid;

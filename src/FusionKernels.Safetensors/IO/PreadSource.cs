@@ -6,8 +6,8 @@ namespace FusionKernels.Safetensors;
 /// <summary>A file read by positional reads. Its descriptor is borrowed from <see cref="DescriptorCache"/>.</summary>
 internal sealed unsafe class PreadSource(string path, SourceStamp stamp, bool noFollow) : IShardSource
 {
-    // Linux reads at most 2 GiB - 4 KiB in one call, whatever is asked for.
-    private const int LongestRead = 1 << 30;
+    /// <summary>Linux reads at most 2 GiB - 4 KiB in one call, and a span holds no more; this stays below.</summary>
+    internal const int LongestRead = 1 << 30;
 
     /// <summary>Owned by <see cref="DescriptorCache"/>, under its lock.</summary>
     internal DescriptorCache.Entry Descriptor { get; } = new();
@@ -59,7 +59,18 @@ internal sealed unsafe class PreadSource(string path, SourceStamp stamp, bool no
     /// <summary>Opens the file again and makes sure that it is still the one that was opened first.</summary>
     internal SafeFileHandle Reopen()
     {
-        SafeFileHandle file = RegularFile.OpenRead(Path, noFollow, out SourceStamp now);
+        SafeFileHandle file;
+        SourceStamp now;
+        try
+        {
+            file = RegularFile.OpenRead(Path, noFollow, out now);
+        }
+        catch (SourceUnavailableException)
+        {
+            CheckUnchanged(); // it was there before: if it is gone, that is a change
+            throw;
+        }
+
         if (now == Stamp) return file;
         file.Dispose();
         throw new SourceChangedException(Path, Stamp.DifferenceTo(now));

@@ -61,7 +61,7 @@ internal static class RegularFile
         {
             var info = new FileInfo(path);
             if (Directory.Exists(path)) throw new SourceUnavailableException(path, "is a folder, not a regular file");
-            if (noFollow && info.LinkTarget is not null) throw new SourceUnavailableException(path, "is a symbolic link");
+            if (noFollow && info.LinkTarget is not null) throw Unavailable(path, LibC.ELOOP);
             SafeFileHandle file = File.OpenHandle(path, FileMode.Open, access, FileShare.ReadWrite | FileShare.Delete);
             stamp = PortableStamp(info);
             return file;

@@ -17,6 +17,8 @@ internal static class ModelFiles
 
     private const string ConfigFile = "config.json", CardFile = "README.md";
 
+    private static readonly string[] LayerKeys = ["num_hidden_layers", "n_layer", "n_layers", "num_layers"];
+
     private static readonly string[] Copied =
     [
         "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
@@ -70,6 +72,8 @@ internal static class ModelFiles
             config[config.ContainsKey("dtype") ? "dtype" : "torch_dtype"] = Elements.NameOf(dtype);
         if (plan.CutVocabulary is { } rows && config.ContainsKey("vocab_size"))
             config["vocab_size"] = rows;
+        if (plan.SlicedLayers is { } layers && LayerKeys.FirstOrDefault(config.ContainsKey) is { } key)
+            config[key] = layers;
         if (plan.UntiedHead && config.ContainsKey("tie_word_embeddings"))
             config["tie_word_embeddings"] = false;
         return Encoding.UTF8.GetBytes(config.ToJsonString(new JsonSerializerOptions
@@ -81,7 +85,7 @@ internal static class ModelFiles
 
     private static string Card(MergePlan plan)
     {
-        var models = plan.Models.Concat(plan.Base is null ? [] : [plan.Base]).ToArray();
+        var models = plan.Models.Concat(plan.Base is null ? [] : [plan.Base]).Distinct().ToArray();
         var card = new StringBuilder();
         card.Append("---\nbase_model:\n");
         foreach (var model in models)

@@ -6,7 +6,7 @@ namespace FusionKernels.Execution;
 /// <summary>The whole model before its first tensor is merged: what <see cref="Methods.MergeMethod.Survey"/> sees.</summary>
 /// <param name="context">What the run shares.</param>
 /// <param name="workers">Who runs the passes.</param>
-internal sealed unsafe class ModelSurvey(MergeContext context, Workers workers)
+internal sealed class ModelSurvey(MergeContext context, Workers workers)
 {
     // Flat vectors of the literature use the tensors in ascending ordinal order of their names.
     private readonly PlannedTensor[] _tensors = context.Plan.Tensors.Values
@@ -57,14 +57,7 @@ internal sealed unsafe class ModelSurvey(MergeContext context, Workers workers)
         foreach (var tensor in _tensors)
         {
             var sources = tensor.Sources.Select(s => new MergeSource(s.Input) { Mask = masks[s.Ordinal], Weight = (float)s[weight] }).ToArray();
-            new TensorPasses(context, workers, tensor.Length).ForChunks(sources, tensor.Base, (worker, in chunk, scratch) =>
-            {
-                var signs = new Operand(ElementType.F32, scratch);
-                worker.Stream.Combine(chunk, default(ElectedSign), signs);
-                var partials = new double[(chunk.Length + Reduction.Block - 1) / Reduction.Block];
-                worker.Stream.AbsoluteSum(new Chunk { First = chunk.First, Length = chunk.Length, Sources = [new Source(signs)] }, partials);
-                Interlocked.Add(ref total, (long)Reduction.Fold(partials, 1)[0] - chunk.Length);
-            });
+            total += (long)new TensorPasses(context, workers, tensor.Length).SumOf(default(ElectedSign), sources, tensor.Base) - tensor.Length;
         }
 
         return total;

@@ -39,8 +39,7 @@ internal sealed record PlanRecord
         Recipe = (plan.Recipe with { Text = null }).ToYaml(),
         Seed = options.Seed,
         Lenient = options.Lenient,
-        Sources = plan.Models.Concat(plan.Base is null ? [] : [plan.Base]).SelectMany(m => m.Checkpoint.Shards).Distinct()
-            .Select(s => SourceRecord.Of(s)).ToArray(),
+        Sources = plan.InputShards.Select(SourceRecord.Of).ToArray(),
         Layout = plan.Layout.Shards.Select(s => new LayoutRecord(s.FileName, s.FileLength, Crc32C.Of(s.Header.Span))).ToArray(),
     };
 

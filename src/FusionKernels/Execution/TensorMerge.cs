@@ -42,10 +42,7 @@ internal sealed unsafe class TensorMerge
 
     /// <summary>A global number that has a value.</summary>
     public double Number(string parameter) =>
-        NumberOrNull(parameter) ?? throw new InvalidOperationException($"'{parameter}' has no value.");
-
-    /// <summary>A global number, or <c>null</c> when the recipe gives none.</summary>
-    public double? NumberOrNull(string parameter) => _plan.Parameters[parameter].Number;
+        _plan.Parameters[parameter].Number ?? throw new InvalidOperationException($"'{parameter}' has no value.");
 
     /// <summary>A global truth value.</summary>
     public bool Flag(string parameter) => Number(parameter) != 0;
@@ -58,6 +55,10 @@ internal sealed unsafe class TensorMerge
 
     /// <summary>sum |v_i| over the masked, scaled deltas of each source.</summary>
     public double[] AbsoluteSums(MergeSource[] sources) => _passes.AbsoluteSums(sources, Base);
+
+    /// <summary>sum |rule(base, deltas)| over the tensor.</summary>
+    public double SumOf<TRule>(TRule rule, MergeSource[] sources)
+        where TRule : struct, ICombineRule => _passes.SumOf(rule, sources, Base);
 
     /// <summary>
     /// Masks each source to the <paramref name="keep"/>[i] largest magnitudes of its delta, exactly, ties keeping the lower index. <c>null</c>
@@ -111,7 +112,20 @@ internal sealed unsafe class TensorMerge
         });
     }
 
-    /// <summary>The Gram of the sources' deltas for each row (a row runs along the last axis).</summary>
+    /// <summary>
+    /// Writes the weighted sum of the sources: of their deltas, added to the base, where the tensor has one; of their values
+    /// otherwise.
+    /// </summary>
+    public void CombineSpan(MergeSource[] sources, double[] weights)
+    {
+        var weighted = sources.Select((s, i) => s with { Weight = (float)weights[i] }).ToArray();
+        if (Base is null)
+            Combine(new WeightedSum(1), weighted);
+        else
+            CombineDeltas(new TaskArithmetic(1, 1), weighted);
+    }
+
+    /// <summary>The Gram of the sources (deltas where the tensor has a base) for each row; a row runs along the last axis.</summary>
     public double[][] GramRows(MergeSource[] sources)
     {
         // Each row is a reduction of its own, so its blocks count from the row's first element; long rows are cut into chunks of whole blocks.
@@ -137,13 +151,12 @@ internal sealed unsafe class TensorMerge
         return grams;
     }
 
-    /// <summary>Writes <c>rule(values)</c> with weights of its own for each row.</summary>
-    public void CombineRows<TRule>(TRule rule, MergeSource[] sources, float[][] weights)
-        where TRule : struct, ICombineRule
+    /// <summary>Writes as <see cref="CombineSpan"/> does, with weights of its own for each row.</summary>
+    public void CombineRows(MergeSource[] sources, double[][] weights)
     {
         long columns = Shape[^1];
         var type = OutputType;
-        _passes.ForChunks(sources, null, (worker, in chunk, scratch) =>
+        _passes.ForChunks(sources, Base, (worker, in chunk, scratch) =>
         {
             // A chunk may begin and end within a row: cut it at the rows' borders.
             var output = new Operand(type, scratch);
@@ -153,8 +166,18 @@ internal sealed unsafe class TensorMerge
                 long row = (chunk.First + at) / columns;
                 int count = (int)Math.Min(((row + 1) * columns) - chunk.First, chunk.Length) - at;
                 for (int i = 0; i < weighted.Length; i++)
-                    weighted[i] = chunk.Sources[i] with { Data = chunk.Sources[i].Data.Skip(at), Weight = weights[row][i] };
-                worker.Stream.Combine(new Chunk { First = chunk.First + at, Length = count, Sources = weighted }, rule, output.Skip(at));
+                    weighted[i] = chunk.Sources[i] with { Data = chunk.Sources[i].Data.Skip(at), Weight = (float)weights[row][i] };
+                var part = new Chunk
+                {
+                    First = chunk.First + at,
+                    Length = count,
+                    Base = chunk.Base.Exists ? chunk.Base.Skip(at) : default,
+                    Sources = weighted,
+                };
+                if (part.Base.Exists)
+                    worker.Stream.Combine(part, new TaskArithmetic(1, 1), output.Skip(at));
+                else
+                    worker.Stream.Combine(part, new WeightedSum(1), output.Skip(at));
                 at += count;
             }
 

@@ -8,6 +8,12 @@ public enum BaseUse
     /// <summary>The method has no base; a recipe's base_model only donates config and tokenizer.</summary>
     None,
 
+    /// <summary>The method merges differences from a base when the recipe names one, else the models as they are.</summary>
+    Optional,
+
+    /// <summary>A base is one more model to merge, after the listed ones unless it is among them.</summary>
+    AsModel,
+
     /// <summary>The method merges differences from a base, which the recipe must name.</summary>
     Required,
 }

@@ -14,7 +14,12 @@ public static class MergeMethods
         new DareLinear(),
         new DareTies(),
         new Slerp(),
+        new MultiSlerp(),
+        new Karcher(),
         new ModelStock(),
+        new NearSwapMethod(),
+        new Ram(),
+        new RamPlus(),
         new Passthrough(),
     ];
 

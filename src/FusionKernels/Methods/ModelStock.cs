@@ -1,5 +1,4 @@
 using FusionKernels.Execution;
-using FusionKernels.Kernels;
 
 namespace FusionKernels.Methods;
 
@@ -33,19 +32,15 @@ public sealed class ModelStock : MergeMethod
     /// <inheritdoc/>
     internal override void MergeTensor(TensorMerge tensor)
     {
-        var deltas = tensor.Models.Select(m => new MergeSource(m.Input)).ToArray();
-        MergeSource[] inputs = [.. deltas, new(tensor.Base!)];
+        // t mean(w_i) + (1-t) w_0 = w_0 + sum_i (t/K) delta_i
+        var sources = tensor.Models.Select(m => new MergeSource(m.Input)).ToArray();
         if (tensor.Flag("filter_wise") && tensor.Shape.Count > 1)
-            tensor.CombineRows(new WeightedSum(1), inputs, tensor.GramRows(deltas).Select(gram => Weights(gram, deltas.Length)).ToArray());
+            tensor.CombineRows(sources, tensor.GramRows(sources).Select(gram => Coefficients(gram, sources.Length)).ToArray());
         else
-            tensor.Combine(new WeightedSum(1), Weighted(inputs, Weights(tensor.Gram(deltas, deltas: true), deltas.Length)));
+            tensor.CombineSpan(sources, Coefficients(tensor.Gram(sources, deltas: true), sources.Length));
     }
 
-    private static MergeSource[] Weighted(MergeSource[] inputs, float[] weights) =>
-        inputs.Zip(weights, (input, weight) => input with { Weight = weight }).ToArray();
-
-    // The weights of the K models and, last, of the base, from the Gram of the deltas (upper triangle by rows).
-    private static float[] Weights(double[] gram, int models)
+    private static double[] Coefficients(double[] gram, int models)
     {
         double cosines = 0;
         for (int i = 0; i < models; i++)
@@ -59,7 +54,7 @@ public sealed class ModelStock : MergeMethod
 
         double c = cosines / (models * (models - 1) / 2);
         double t = models * c / (1 + ((models - 1) * c));
-        return [.. Enumerable.Repeat((float)(t / models), models), (float)(1 - t)];
+        return Enumerable.Repeat(t / models, models).ToArray();
 
         double At(int i, int j) => gram[(i * models) - (i * (i - 1) / 2) + j - i];
     }

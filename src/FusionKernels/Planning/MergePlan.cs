@@ -19,11 +19,15 @@ internal sealed class MergePlan
     /// <summary>The base, or <c>null</c>.</summary>
     public required PlannedModel? Base { get; init; }
 
-    /// <summary>The models that are merged, in recipe order, without the base.</summary>
+    /// <summary>The models that are merged, in the order the recipe first names them, without the base.</summary>
     public required IReadOnlyList<PlannedModel> Models { get; init; }
 
     /// <summary>The model whose config and tokenizer the output takes over: the base, else the first model.</summary>
     public PlannedModel Donor => Base ?? Models[0];
+
+    /// <summary>Every input shard.</summary>
+    public IEnumerable<SafetensorsFile> InputShards =>
+        Models.Concat(Base is null ? [] : [Base]).SelectMany(m => m.Checkpoint.Shards).Distinct();
 
     /// <summary>The output tensors by name.</summary>
     public required IReadOnlyDictionary<string, PlannedTensor> Tensors { get; init; }
@@ -40,6 +44,9 @@ internal sealed class MergePlan
     /// <summary>Whether some model has a head of its own although another one ties it to its embedding.</summary>
     public required bool UntiedHead { get; init; }
 
+    /// <summary>Layers of the output when slices decide them, or <c>null</c>.</summary>
+    public required int? SlicedLayers { get; init; }
+
     /// <summary>What a careful user should know.</summary>
     public required IReadOnlyList<string> Warnings { get; init; }
 }
@@ -47,10 +54,8 @@ internal sealed class MergePlan
 /// <summary>A model of the plan.</summary>
 /// <param name="Path">As the recipe writes it.</param>
 /// <param name="Checkpoint">Its tensors.</param>
-/// <param name="Ordinal">Place among the merged models, which random masks depend on; -1 for the base.</param>
-/// <param name="Parameters">The recipe's parameters for it.</param>
-internal sealed record PlannedModel(
-    string Path, Checkpoint Checkpoint, int Ordinal, IReadOnlyDictionary<string, Setting> Parameters);
+/// <param name="Ordinal">Place among the merged models, which random masks depend on; -1 for a base.</param>
+internal sealed record PlannedModel(string Path, Checkpoint Checkpoint, int Ordinal);
 
 /// <summary>One output tensor.</summary>
 internal sealed class PlannedTensor
@@ -64,7 +69,7 @@ internal sealed class PlannedTensor
     /// <summary>The models' tensors; rows beyond the output's shape are not read.</summary>
     public required IReadOnlyList<PlannedSource> Sources { get; init; }
 
-    /// <summary>Whether the tensor is no floating-point data and is copied from its first source.</summary>
+    /// <summary>Whether the tensor is copied from its only source: it is no floating-point data, or nothing is merged into the base.</summary>
     public required bool IsCopy { get; init; }
 
     /// <summary>The values of the method's global parameters for this tensor.</summary>

@@ -13,7 +13,7 @@ internal sealed class Planner
     private readonly MergeMethod _method;
     private readonly List<string> _warnings = [];
     private readonly List<string> _mismatches = [];
-    private Dictionary<string, int> _layers = [];
+    private readonly Dictionary<string, PlannedModel> _models = [];
     private long? _cutVocabulary;
     private bool _untiedHead;
 
@@ -42,45 +42,81 @@ internal sealed class Planner
         var planner = new Planner(recipe, options);
         planner.CheckParameters();
         Dtype? dtype = planner.NamedDtype();
-        var (basePath, models) = planner.ChooseModels();
-        var opened = new Dictionary<string, Checkpoint>();
-        Checkpoint Open(string path) => opened.TryGetValue(path, out var known) ? known : opened[path] = open(path);
+        var slices = planner.OpenSlices(open);
 
-        var baseModel = basePath is null ? null : new PlannedModel(basePath, Open(basePath), -1, RecipeModel.NoParameters);
-        var planned = models.Select((m, i) => new PlannedModel(m.Path, Open(m.Path), i, m.Parameters)).ToArray();
-        return planner.PlanTensors(baseModel, planned, dtype);
+        // A method without a base still takes config and tokenizer from a base_model.
+        if (recipe.BaseModel is { } donor && !planner._models.ContainsKey(donor))
+            planner._models.Add(donor, new PlannedModel(donor, open(donor), -1));
+        return planner.PlanTensors(slices, dtype);
     }
 
-    private (string? Base, IReadOnlyList<RecipeModel> Models) ChooseModels()
+    private PlannedSlice[] OpenSlices(Func<string, Checkpoint> open)
     {
-        string? basePath = _recipe.BaseModel;
-        if (_recipe.Models.Count == 0)
-            throw new MergeException(MergeError.Recipe, "'models' lists no model");
-        if (_recipe.Models.GroupBy(m => m.Path).FirstOrDefault(g => g.Count() > 1) is { } twice)
+        if (_recipe.Models.Count == 0 && _recipe.Slices.Count == 0)
+            throw new MergeException(MergeError.Recipe, "the recipe lists no model");
+        if (_recipe.Slices.Count == 0)
+            return [OpenSlice(new RecipeSlice(_recipe.Models), null, open)];
+        return _recipe.Slices.Select(slice => OpenSlice(slice, LayersOf(slice), open)).ToArray();
+    }
+
+    private static int LayersOf(RecipeSlice slice)
+    {
+        if (slice.Sources.FirstOrDefault(s => s.Layers is null) is { } whole)
+            throw new MergeException(MergeError.Recipe, $"the source '{whole.Path}' of a slice needs a 'layer_range'");
+        int[] counts = slice.Sources.Select(s => s.Layers!.Value.End - s.Layers.Value.First).Distinct().ToArray();
+        return counts is [var layers] ? layers : throw new MergeException(
+            MergeError.Recipe, $"all sources of a slice must give the same number of layers, not {string.Join(" and ", counts)}");
+    }
+
+    // The base of a slice: its own, else the recipe's. In the form with slices it gives the layers that the slice lists for it.
+    private PlannedSlice OpenSlice(RecipeSlice slice, int? layers, Func<string, Checkpoint> open)
+    {
+        if (slice.Sources.GroupBy(m => m.Path).FirstOrDefault(g => g.Count() > 1) is { } twice)
             throw new MergeException(MergeError.Recipe, $"the model '{twice.Key}' is listed twice");
+        string? basePath = slice.BaseModel ?? _recipe.BaseModel;
+        RecipeModel? listed = slice.Sources.FirstOrDefault(m => m.Path == basePath);
         if (_method.Base == BaseUse.Required && basePath is null)
             throw new MergeException(MergeError.Recipe, $"{_method.Name} needs a 'base_model'");
+        bool isOrigin = basePath is not null && _method.Base is BaseUse.Required or BaseUse.Optional;
+        if (isOrigin && layers is not null && listed is null)
+            throw new MergeException(MergeError.Recipe, $"{_method.Name}: every slice must list the base '{basePath}' among its sources");
 
-        var models = _method.Base == BaseUse.Required
-            ? _recipe.Models.Where(m => m.Path != basePath).ToArray()
-            : _recipe.Models;
-        if (models.Count < _method.MinModels || models.Count > _method.MaxModels)
+        var merged = isOrigin ? slice.Sources.Where(m => m != listed).ToArray()
+            : _method.Base == BaseUse.AsModel && basePath is not null && listed is null ? [.. slice.Sources, new RecipeModel(basePath)]
+            : slice.Sources;
+        bool baseAlone = isOrigin && merged.Count == 0 && listed is not null;
+        if (!baseAlone && (merged.Count < _method.MinModels || merged.Count > _method.MaxModels))
         {
-            string besides = _method.Base == BaseUse.Required ? " besides the base" : "";
             string bounds = _method.MinModels == _method.MaxModels ? $"exactly {_method.MinModels}"
-                : models.Count < _method.MinModels ? $"at least {_method.MinModels}" : $"at most {_method.MaxModels}";
-            throw new MergeException(MergeError.Recipe, $"{_method.Name} merges {bounds} model(s){besides}, the recipe lists {models.Count}");
+                : merged.Count < _method.MinModels ? $"at least {_method.MinModels}" : $"at most {_method.MaxModels}";
+            throw new MergeException(
+                MergeError.Recipe, $"{_method.Name} merges {bounds} model(s){(isOrigin ? " besides the base" : "")}, the recipe lists {merged.Count}");
         }
 
-        return (basePath, models);
+        var origin = isOrigin ? new SliceSource(Open(basePath!, true), listed?.Layers?.First ?? 0, RecipeModel.NoParameters) : null;
+        return new PlannedSlice(
+            origin, merged.Select(m => new SliceSource(Open(m.Path, false), m.Layers?.First ?? 0, m.Parameters)).ToArray(), layers, slice.Parameters);
+
+        PlannedModel Open(string path, bool isBase)
+        {
+            if (!_models.TryGetValue(path, out var model))
+            {
+                int ordinal = isBase ? -1 : _models.Values.Count(m => m.Ordinal >= 0);
+                _models.Add(path, model = new PlannedModel(path, open(path), ordinal));
+            }
+
+            return model.Ordinal < 0 && !isBase
+                ? throw new MergeException(MergeError.Recipe, $"'{path}' is the base of one slice and a model of another")
+                : model;
+        }
     }
 
     // Names are checked against the method's own; a lenient run warns about what mergekit would ignore.
     private void CheckParameters()
     {
-        foreach (string name in _recipe.Parameters.Keys)
+        foreach (string name in _recipe.Parameters.Keys.Concat(_recipe.ModuleParameters.Keys).Concat(_recipe.Slices.SelectMany(s => s.Parameters.Keys)))
             Check(name, null);
-        foreach (var model in _recipe.Models)
+        foreach (var model in _recipe.Models.Concat(_recipe.Slices.SelectMany(s => s.Sources)))
         {
             foreach (string name in model.Parameters.Keys)
                 Check(name, model.Path);
@@ -109,20 +145,14 @@ internal sealed class Planner
             ?? throw new MergeException(MergeError.Recipe, $"'{key}: {name}' is no dtype to merge in (float32, float16, bfloat16, ...)");
     }
 
-    private MergePlan PlanTensors(PlannedModel? baseModel, PlannedModel[] models, Dtype? dtype)
+    private MergePlan PlanTensors(PlannedSlice[] slices, Dtype? dtype)
     {
-        // A method without a base still takes config and tokenizer from a base_model, but merges the models alone.
-        var origin = _method.Base == BaseUse.Required ? baseModel : null;
-        PlannedModel[] inputs = origin is null ? models : [origin, .. models];
-        string[] names = inputs.SelectMany(m => m.Checkpoint.Tensors).Select(t => t.Name).Distinct().ToArray();
-        _layers = names.Select(TensorNames.Block).OfType<(string Stack, int Layer)>()
-            .GroupBy(b => b.Stack).ToDictionary(g => g.Key, g => g.Max(b => b.Layer) + 1);
-
-        var tensors = new Dictionary<string, PlannedTensor>(names.Length);
-        foreach (string name in names)
+        var slots = OutputSlot.Of(slices);
+        var tensors = new Dictionary<string, PlannedTensor>(slots.Count);
+        foreach (var slot in slots)
         {
-            if (PlanTensor(name, origin, models, dtype) is { } tensor)
-                tensors.Add(name, tensor);
+            if (PlanTensor(slot, dtype) is { } tensor)
+                tensors.Add(slot.Name, tensor);
         }
 
         if (_mismatches.Count > 0)
@@ -135,31 +165,34 @@ internal sealed class Planner
         {
             Recipe = _recipe,
             Method = _method,
-            Base = baseModel,
-            Models = models,
+            Base = _recipe.BaseModel is null ? null : _models[_recipe.BaseModel],
+            Models = _models.Values.Where(m => m.Ordinal >= 0).ToArray(),
             Tensors = tensors,
             Layout = OutputLayout.Plan(tensors.Values.Select(t => t.Spec).ToArray(), null, _options.MaxShardBytes),
             NamedDtype = dtype,
             CutVocabulary = _cutVocabulary,
             UntiedHead = _untiedHead,
+            SlicedLayers = slices[0].Layers is null ? null : slices.Sum(s => s.Layers),
             Warnings = _warnings,
         };
     }
 
-    private PlannedTensor? PlanTensor(string name, PlannedModel? origin, PlannedModel[] models, Dtype? dtype)
+    private PlannedTensor? PlanTensor(OutputSlot slot, Dtype? dtype)
     {
-        CheckpointTensor? basis = origin is null ? null : Find(origin, name);
-        var found = models.Select(m => (Model: m, Input: Find(m, name))).ToArray();
+        string name = slot.Name;
+        var origin = slot.Slice.Origin;
+        CheckpointTensor? basis = origin is null ? null : Find(origin, slot);
+        var found = slot.Slice.Sources.Select(s => (Source: s, Input: Find(s, slot))).ToArray();
         if (origin is not null && basis is null)
         {
-            _mismatches.Add($"{name}: missing from the base {origin.Path}");
+            _mismatches.Add($"{slot.NameIn(origin)}: missing from the base {origin.Model.Path}");
             return null;
         }
 
-        string[] lacking = found.Where(f => f.Input is null).Select(f => f.Model.Path).ToArray();
+        string[] lacking = found.Where(f => f.Input is null).Select(f => $"{slot.NameIn(f.Source)}: missing from {f.Source.Model.Path}").ToArray();
         if (lacking.Length > 0)
         {
-            _mismatches.Add($"{name}: missing from {string.Join(", ", lacking)}");
+            _mismatches.AddRange(lacking);
             return null;
         }
 
@@ -171,29 +204,33 @@ internal sealed class Planner
         if (PlanShape(name, basis, all, left) is not { } shape)
             return null;
 
-        double t = LayerPosition(name);
         var sources = found.Where((_, i) => !left[i])
-            .Select(f => new PlannedSource(f.Model.Ordinal, f.Input!, Evaluate(f.Model, f.Input!.Name, t))).ToArray();
+            .Select(f => new PlannedSource(f.Source.Model.Ordinal, f.Input!, Evaluate(f.Source, slot, f.Input!.Name))).ToArray();
         var spec = new TensorSpec(name, dtype ?? OwnDtype(basis, sources), shape);
+
+        // Nothing to merge into the base: the base it is.
+        if (sources.Length == 0)
+            return Copy(spec, basis!);
         return new PlannedTensor
         {
             Spec = spec,
             Base = basis,
             Sources = sources,
             IsCopy = false,
-            Parameters = Evaluate(null, name, t),
+            Parameters = Evaluate(null, slot, name),
             Length = Elements.Count(shape),
         };
     }
 
     // A checkpoint that ties its head to its embedding stores one of the two; the head is merged when any model stores it.
-    private CheckpointTensor? Find(PlannedModel model, string name)
+    private CheckpointTensor? Find(SliceSource source, OutputSlot slot)
     {
-        if (model.Checkpoint.TryGet(name, out var tensor))
+        string name = slot.NameIn(source);
+        if (source.Model.Checkpoint.TryGet(name, out var tensor))
             return tensor;
         foreach (string embedding in TensorNames.TiedTo(name))
         {
-            if (model.Checkpoint.TryGet(embedding, out tensor))
+            if (source.Model.Checkpoint.TryGet(embedding, out tensor))
             {
                 _untiedHead = true;
                 return tensor;
@@ -218,16 +255,18 @@ internal sealed class Planner
             return null;
         }
 
-        return new PlannedTensor
-        {
-            Spec = new TensorSpec(name, all[0].Dtype, all[0].Shape),
-            Base = null,
-            Sources = [new PlannedSource(0, all[0], new Dictionary<string, ParameterValue>())],
-            IsCopy = true,
-            Parameters = new Dictionary<string, ParameterValue>(),
-            Length = all[0].ElementCount,
-        };
+        return Copy(new TensorSpec(name, all[0].Dtype, all[0].Shape), all[0]);
     }
+
+    private static PlannedTensor Copy(TensorSpec spec, CheckpointTensor input) => new()
+    {
+        Spec = spec,
+        Base = null,
+        Sources = [new PlannedSource(0, input, new Dictionary<string, ParameterValue>())],
+        IsCopy = true,
+        Parameters = new Dictionary<string, ParameterValue>(),
+        Length = Elements.Count(spec.Shape),
+    };
 
     // Shapes must agree, but embeddings may differ in their rows (vocabulary): then the leading rows are merged. A model that
     // does not fit a base's non-embedding tensor is left out of it in a lenient run, as mergekit does.
@@ -271,19 +310,11 @@ internal sealed class Planner
         _method.OutputDtype == DtypeRule.Base && basis is not null ? basis.Dtype
         : sources.Select(s => s.Input.Dtype).Concat(basis is null ? [] : [basis.Dtype]).Aggregate(Elements.Promote);
 
-    // Where a tensor stands among the layers: i / (n-1) in a stack of n, 1 in a stack of one, 0 outside the stacks.
-    private double LayerPosition(string name)
+    // Per-model parameters (source given): the source's own setting, then the slice's, the module's, the recipe's, the default. Global ones
+    // skip the source. Filters look at the model's own name of the tensor, or at the output's.
+    private Dictionary<string, ParameterValue> Evaluate(SliceSource? source, OutputSlot slot, string tensor)
     {
-        if (TensorNames.Block(name) is not { } block)
-            return 0;
-        int layers = _layers[block.Stack];
-        return layers == 1 ? 1 : block.Layer / (double)(layers - 1);
-    }
-
-    // Per-model parameters (model given): the model's own setting, then the recipe's, then the default. Global ones skip the model.
-    private Dictionary<string, ParameterValue> Evaluate(PlannedModel? model, string tensor, double t)
-    {
-        var scope = model is null ? ParameterScope.Global : ParameterScope.PerModel;
+        var scope = source is null ? ParameterScope.Global : ParameterScope.PerModel;
         var values = new Dictionary<string, ParameterValue>();
         foreach (var parameter in _method.Parameters.Where(p => p.Scope == scope))
         {
@@ -296,22 +327,23 @@ internal sealed class Planner
 
         IEnumerable<Setting> Levels(string name)
         {
-            if (model is not null && model.Parameters.TryGetValue(name, out var own))
-                yield return own;
-            if (_recipe.Parameters.TryGetValue(name, out var all))
-                yield return all;
+            foreach (var level in new[] { source?.Parameters, slot.Slice.Parameters, _recipe.ModuleParameters, _recipe.Parameters })
+            {
+                if (level is not null && level.TryGetValue(name, out var setting))
+                    yield return setting;
+            }
         }
 
         double? Number(Parameter parameter)
         {
             try
             {
-                double? value = Levels(parameter.Name).Select(s => s.Evaluate(tensor, t)).FirstOrDefault(v => v is not null) ?? parameter.Default;
+                double? value = Levels(parameter.Name).Select(s => s.Evaluate(tensor, slot.T)).FirstOrDefault(v => v is not null) ?? parameter.Default;
                 if (value is null && parameter.Required)
                 {
                     throw new MergeException(
                         MergeError.Recipe,
-                        $"{_method.Name}: the parameter '{parameter.Name}' is missing for {(model is null ? "" : model.Path + ", ")}{tensor}");
+                        $"{_method.Name}: the parameter '{parameter.Name}' is missing for {(source is null ? "" : source.Model.Path + ", ")}{tensor}");
                 }
 
                 return value;

@@ -39,11 +39,17 @@ internal static class TensorNames
     /// <summary>Names of the embeddings that may stand for a head.</summary>
     public static IEnumerable<string> TiedTo(string head) => Ties.Where(t => t.Head == head).Select(t => t.Embedding);
 
+    /// <summary>Whether a tensor outside the layers stands before them: token and position embeddings do, final norm and head do not.</summary>
+    public static bool PrecedesLayers(string name) =>
+        name.Contains("embed", StringComparison.Ordinal) && !name.StartsWith("embed_out.", StringComparison.Ordinal)
+        || name.EndsWith("wte.weight", StringComparison.Ordinal) || name.EndsWith("wpe.weight", StringComparison.Ordinal)
+        || name.EndsWith("shared.weight", StringComparison.Ordinal);
+
     /// <summary>
-    /// The block a tensor belongs to: the text before its first number between dots, and that number
-    /// (<c>model.layers.12.mlp.up_proj.weight</c>: <c>model.layers</c>, 12). <c>null</c> for tensors outside the blocks.
+    /// The place of a tensor within numbered layers: the text before its first number between dots, that number, and the rest
+    /// (<c>model.layers.12.mlp.up_proj.weight</c>: <c>model.layers</c>, 12, <c>mlp.up_proj.weight</c>). <c>null</c> for tensors outside.
     /// </summary>
-    public static (string Stack, int Layer)? Block(string name)
+    public static Place? Block(string name)
     {
         for (int dot = name.IndexOf('.', StringComparison.Ordinal); dot >= 0; dot = name.IndexOf('.', dot + 1))
         {
@@ -51,9 +57,12 @@ internal static class TensorNames
             if (end < 0)
                 return null;
             if (int.TryParse(name.AsSpan(dot + 1, end - dot - 1), NumberStyles.None, CultureInfo.InvariantCulture, out int layer))
-                return (name[..dot], layer);
+                return new Place(name[..dot], layer, name[(end + 1)..]);
         }
 
         return null;
     }
+
+    /// <summary>A tensor's place within numbered layers.</summary>
+    internal sealed record Place(string Stack, int Layer, string Within);
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 namespace FusionKernels.Recipes;
@@ -17,6 +18,12 @@ public sealed record Recipe
 
     /// <summary>The models in order; the base may be among them.</summary>
     public IReadOnlyList<RecipeModel> Models { get; init; } = [];
+
+    /// <summary>The output's layers as a stack of slices, instead of <see cref="Models"/>; empty otherwise.</summary>
+    public IReadOnlyList<RecipeSlice> Slices { get; init; } = [];
+
+    /// <summary>Parameters of the recipe's <c>modules: default</c>, between those of slices and of the recipe.</summary>
+    public IReadOnlyDictionary<string, Setting> ModuleParameters { get; init; } = RecipeModel.NoParameters;
 
     /// <summary>Parameters for all models.</summary>
     public IReadOnlyDictionary<string, Setting> Parameters { get; init; } = RecipeModel.NoParameters;
@@ -45,6 +52,9 @@ public sealed record Recipe
         Models = [.. Models, new RecipeModel(path) { Parameters = parameters.ToDictionary(p => p.Name, p => p.Value) }],
     };
 
+    /// <summary>Adds a slice: layers of each source, merged.</summary>
+    public Recipe AddSlice(params RecipeModel[] sources) => this with { Slices = [.. Slices, new RecipeSlice(sources)] };
+
     /// <summary>Sets a parameter for all models.</summary>
     public Recipe With(string name, Setting value) => this with
     {
@@ -63,11 +73,30 @@ public sealed record Recipe
         yaml.Append("merge_method: ").Append(YamlText.Quote(MergeMethod)).Append('\n');
         if (BaseModel is not null)
             yaml.Append("base_model: ").Append(YamlText.Quote(BaseModel)).Append('\n');
-        yaml.Append("models:\n");
-        foreach (var model in Models)
+        string indent = "";
+        if (ModuleParameters.Count > 0)
         {
-            yaml.Append("  - model: ").Append(YamlText.Quote(model.Path)).Append('\n');
-            AppendParameters(model.Parameters, "    ");
+            yaml.Append("modules:\n  default:\n");
+            indent = "    ";
+            AppendParameters(ModuleParameters, indent);
+        }
+
+        if (Models.Count > 0)
+        {
+            yaml.Append(indent).Append("models:\n");
+            AppendModels(Models, indent + "  ");
+        }
+        else
+        {
+            yaml.Append(indent).Append("slices:\n");
+            foreach (var slice in Slices)
+            {
+                yaml.Append(indent).Append("  - sources:\n");
+                AppendModels(slice.Sources, indent + "      ");
+                if (slice.BaseModel is not null)
+                    yaml.Append(indent).Append("    base_model: ").Append(YamlText.Quote(slice.BaseModel)).Append('\n');
+                AppendParameters(slice.Parameters, indent + "    ");
+            }
         }
 
         AppendParameters(Parameters, "");
@@ -76,6 +105,17 @@ public sealed record Recipe
         if (OutDtype is not null)
             yaml.Append("out_dtype: ").Append(OutDtype).Append('\n');
         return yaml.ToString();
+
+        void AppendModels(IReadOnlyList<RecipeModel> models, string indent)
+        {
+            foreach (var model in models)
+            {
+                yaml.Append(indent).Append("- model: ").Append(YamlText.Quote(model.Path)).Append('\n');
+                if (model.Layers is { } layers)
+                    yaml.Append(indent).Append(CultureInfo.InvariantCulture, $"  layer_range: [{layers.First}, {layers.End}]\n");
+                AppendParameters(model.Parameters, indent + "  ");
+            }
+        }
 
         void AppendParameters(IReadOnlyDictionary<string, Setting> parameters, string indent)
         {
@@ -86,14 +126,4 @@ public sealed record Recipe
                 yaml.Append(indent).Append("  ").Append(name).Append(": ").Append(value).Append('\n');
         }
     }
-}
-
-/// <summary>One model of a recipe.</summary>
-/// <param name="Path">Folder or file of the checkpoint, as written.</param>
-public sealed record RecipeModel(string Path)
-{
-    internal static readonly IReadOnlyDictionary<string, Setting> NoParameters = new Dictionary<string, Setting>();
-
-    /// <summary>The model's own parameters; they win over the recipe's.</summary>
-    public IReadOnlyDictionary<string, Setting> Parameters { get; init; } = NoParameters;
 }

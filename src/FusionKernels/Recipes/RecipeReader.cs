@@ -1,3 +1,5 @@
+using FusionKernels.Safetensors;
+
 namespace FusionKernels.Recipes;
 
 /// <summary>
@@ -6,16 +8,20 @@ namespace FusionKernels.Recipes;
 /// </summary>
 public static class RecipeReader
 {
-    private static readonly string[] Keys = ["merge_method", "base_model", "models", "parameters", "dtype", "out_dtype"];
-    private static readonly string[] KeysToCome =
-        ["slices", "modules", "tokenizer_source", "tokenizer", "chat_template"];
+    private static readonly string[] Keys =
+        ["merge_method", "base_model", "models", "slices", "modules", "parameters", "dtype", "out_dtype"];
 
+    private static readonly string[] KeysToCome = ["tokenizer_source", "tokenizer", "chat_template"];
+    private static readonly string[] ModuleKeys = ["models", "slices", "parameters"];
+    private static readonly string[] SliceKeys = ["sources", "base_model", "residual_weight", "parameters"];
     private static readonly string[] ModelKeys = ["model", "parameters"];
+    private static readonly string[] SourceKeys = ["model", "layer_range", "parameters"];
 
     /// <summary>Reads a recipe file.</summary>
     /// <param name="path">The YAML (or JSON) file, at most 1 MB.</param>
     /// <param name="lenient">Ignore unknown keys with a warning instead of refusing them.</param>
     /// <exception cref="MergeException">Names file, line and key of what is wrong.</exception>
+    /// <exception cref="SourceUnavailableException">The file is missing or cannot be read.</exception>
     public static Recipe Load(string path, bool lenient = false)
     {
         string text;
@@ -28,15 +34,15 @@ public static class RecipeReader
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw new MergeException(MergeError.Recipe, $"{path}: no such recipe file");
+            throw new SourceUnavailableException(path, "no such recipe file", e);
         }
         catch (System.Text.DecoderFallbackException)
         {
             throw new MergeException(MergeError.Recipe, $"{path}: no valid UTF-8");
         }
-        catch (UnauthorizedAccessException)
+        catch (UnauthorizedAccessException e)
         {
-            throw new MergeException(MergeError.Recipe, $"{path}: a folder, or not readable");
+            throw new SourceUnavailableException(path, "a folder, or not readable", e);
         }
 
         return Parse(text, path, lenient);
@@ -47,38 +53,101 @@ public static class RecipeReader
     {
         ArgumentNullException.ThrowIfNull(text);
         var root = YamlNode.Parse(text, name);
+        var reading = new Reading(lenient, []);
         var keys = MapOf(root, "the recipe");
-        var warnings = new List<string>();
         foreach (var (key, value) in keys)
         {
             if (KeysToCome.Contains(key))
-                throw value.Error($"'{key}' is not supported yet; a recipe lists whole models under 'models'");
-            RefuseUnknown(key, value, Keys, "a recipe", lenient, warnings);
+                throw value.Error($"'{key}' is not supported yet");
+            reading.RefuseUnknown(key, value, Keys, "a recipe");
         }
 
-        string method = Find(keys, "merge_method")?.AsText("merge_method") ?? throw root.Error("'merge_method' is missing");
-        var models = Find(keys, "models") ?? throw root.Error("'models' is missing");
+        // The contents stand at the top, or under modules: default.
+        var contents = keys;
+        string[] forms = keys.Select(k => k.Key).Intersect(["models", "slices", "modules"]).ToArray();
+        if (forms.Length != 1)
+            throw root.Error("exactly one of 'models', 'slices' and 'modules' must be there");
+        if (Find(keys, "modules") is { } modules)
+            contents = reading.Module(modules);
         return new Recipe
         {
-            MergeMethod = method,
+            MergeMethod = Find(keys, "merge_method")?.AsText("merge_method") ?? throw root.Error("'merge_method' is missing"),
             BaseModel = Find(keys, "base_model") is { IsNull: false } b ? ReadReference(b, "base_model") : null,
-            Models = (models.Items ?? throw models.Error("'models' must be a list")).Select(m => ReadModel(m, lenient, warnings)).ToArray(),
+            Models = Find(contents, "models") is { } models ? reading.Models(models, "models", ModelKeys) : [],
+            Slices = Find(contents, "slices") is { } slices ? reading.Slices(slices) : [],
+            ModuleParameters = ReadParameters(contents == keys ? null : Find(contents, "parameters")),
             Parameters = ReadParameters(Find(keys, "parameters")),
             Dtype = Find(keys, "dtype") is { IsNull: false } d ? d.AsText("dtype") : null,
             OutDtype = Find(keys, "out_dtype") is { IsNull: false } o ? o.AsText("out_dtype") : null,
             Text = text,
-            Warnings = warnings,
+            Warnings = reading.Warnings,
         };
     }
 
-    private static RecipeModel ReadModel(YamlNode node, bool lenient, List<string> warnings)
+    /// <summary>What one reading carries along: whether unknown keys are forgiven, and the warnings about them.</summary>
+    private sealed record Reading(bool Lenient, List<string> Warnings)
     {
-        var keys = MapOf(node, "an entry of 'models'");
-        foreach (var (key, value) in keys)
-            RefuseUnknown(key, value, ModelKeys, "an entry of 'models'", lenient, warnings);
-        var reference = Find(keys, "model") ?? throw node.Error("an entry of 'models' needs 'model'");
-        return new RecipeModel(ReadReference(reference, "model")) { Parameters = ReadParameters(Find(keys, "parameters")) };
+        public IReadOnlyList<(string Key, YamlNode Value)> Module(YamlNode node)
+        {
+            var modules = MapOf(node, "'modules'");
+            if (modules is not [("default", var module)])
+                throw node.Error("'modules' may only hold 'default': models of several modules are not supported yet");
+            var keys = MapOf(module, "the module 'default'");
+            foreach (var (key, value) in keys)
+                RefuseUnknown(key, value, ModuleKeys, "a module");
+            if (keys.Count(k => k.Key is "models" or "slices") != 1)
+                throw module.Error("a module has exactly one of 'models' and 'slices'");
+            return keys;
+        }
+
+        public RecipeSlice[] Slices(YamlNode node) => (node.Items ?? throw node.Error("'slices' must be a list")).Select(item =>
+        {
+            var keys = MapOf(item, "an entry of 'slices'");
+            foreach (var (key, value) in keys)
+                RefuseUnknown(key, value, SliceKeys, "a slice");
+            if (Find(keys, "residual_weight") is { IsNull: false } unused)
+                Forgive(unused, "'residual_weight' has no effect in mergekit");
+            var sources = Find(keys, "sources") ?? throw item.Error("a slice needs 'sources'");
+            return new RecipeSlice(Models(sources, "sources", SourceKeys))
+            {
+                BaseModel = Find(keys, "base_model") is { IsNull: false } b ? ReadReference(b, "base_model") : null,
+                Parameters = ReadParameters(Find(keys, "parameters")),
+            };
+        }).ToArray();
+
+        public RecipeModel[] Models(YamlNode node, string list, string[] known) =>
+            (node.Items ?? throw node.Error($"'{list}' must be a list")).Select(item =>
+            {
+                var keys = MapOf(item, $"an entry of '{list}'");
+                foreach (var (key, value) in keys)
+                    RefuseUnknown(key, value, known, $"an entry of '{list}'");
+                var reference = Find(keys, "model") ?? throw item.Error($"an entry of '{list}' needs 'model'");
+                return new RecipeModel(ReadReference(reference, "model"))
+                {
+                    Parameters = ReadParameters(Find(keys, "parameters")),
+                    Layers = Find(keys, "layer_range") is { } range ? ReadRange(range) : null,
+                };
+            }).ToArray();
+
+        public void RefuseUnknown(string key, YamlNode at, string[] known, string where)
+        {
+            if (!known.Contains(key))
+                Forgive(at, $"'{key}' is no key of {where}{Spelling.Suggest(key, known)}");
+        }
+
+        private void Forgive(YamlNode at, string message)
+        {
+            if (!Lenient)
+                throw at.Error(message);
+            Warnings.Add(message + "; ignored");
+        }
     }
+
+    private static (int First, int End) ReadRange(YamlNode node) =>
+        node.Items is [var a, var b] && a.AsNumber() is { } first && b.AsNumber() is { } end
+            && first >= 0 && end > first && end <= int.MaxValue && first == Math.Floor(first) && end == Math.Floor(end)
+            ? ((int)first, (int)end)
+            : throw node.Error("'layer_range' must be [first, end), two integers");
 
     // A model is named by its path. mergekit's path+lora and {model: {path, ...}} forms say more than a path, so they are refused.
     private static string ReadReference(YamlNode node, string key)
@@ -138,17 +207,6 @@ public static class RecipeReader
         if (node.Scalar is { Length: > 0 } word && !node.IsNull && char.IsLetter(word[0]))
             return new SettingEntry(filter, [], word);
         throw node.Error($"'{name}' must be a finite number, a list of numbers, or a list of {{filter, value}}");
-    }
-
-    private static void RefuseUnknown(
-        string key, YamlNode at, string[] known, string where, bool lenient, List<string> warnings)
-    {
-        if (known.Contains(key))
-            return;
-        string message = $"'{key}' is no key of {where}{Spelling.Suggest(key, known)}";
-        if (!lenient)
-            throw at.Error(message);
-        warnings.Add(message + "; ignored");
     }
 
     private static IReadOnlyList<(string Key, YamlNode Value)> MapOf(YamlNode node, string what) =>

@@ -1,0 +1,25 @@
+namespace FusionKernels.Benchmarks.Ratios;
+
+/// <summary>Times of an anchor and of ours, taken by turns so that both see the same state of the machine.</summary>
+/// <param name="Anchor">Seconds of each anchor run.</param>
+/// <param name="Ours">Seconds of each of our runs.</param>
+internal sealed record Pairs(double[] Anchor, double[] Ours)
+{
+    private const int Count = 5;
+
+    /// <summary>Runs each once to warm up, then five pairs.</summary>
+    /// <param name="anchor">Runs the anchor and returns its seconds.</param>
+    /// <param name="ours">Runs ours and returns its seconds.</param>
+    public static Pairs Measure(Func<double> anchor, Func<double> ours)
+    {
+        anchor();
+        ours();
+        var pairs = new Pairs(new double[Count], new double[Count]);
+        for (int i = 0; i < Count; i++)
+            (pairs.Anchor[i], pairs.Ours[i]) = (anchor(), ours());
+        return pairs;
+    }
+
+    /// <summary>The middle one of an odd number of times.</summary>
+    public static double Median(double[] seconds) => seconds.Order().ElementAt(seconds.Length / 2);
+}

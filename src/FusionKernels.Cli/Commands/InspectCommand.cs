@@ -1,0 +1,86 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using FusionKernels.Safetensors;
+
+namespace FusionKernels.Cli.Commands;
+
+/// <summary><c>fusion inspect PATH</c>: what a checkpoint holds. Reads headers only.</summary>
+internal sealed class InspectCommand : ToolCommand
+{
+    private readonly Argument<string> _path = new("PATH") { Description = "A checkpoint folder, an index, or a safetensors file" };
+
+    public InspectCommand()
+        : base("inspect", "List the tensors of a checkpoint")
+    {
+        Add(_path);
+    }
+
+    /// <inheritdoc/>
+    protected override Task<int> RunAsync(ParseResult arguments, Terminal terminal, CancellationToken cancellation)
+    {
+        using var checkpoint = Checkpoint.Open(arguments.GetRequiredValue(_path));
+        foreach (string warning in checkpoint.Warnings)
+            Terminal.Warn(warning);
+        if (terminal.Json)
+            terminal.WriteJson(Document(checkpoint));
+        else
+            WriteText(checkpoint, terminal);
+        return Task.FromResult(ExitCodes.Ok);
+    }
+
+    private static void WriteText(Checkpoint checkpoint, Terminal terminal)
+    {
+        var tensors = new Table("tensor", "dtype", "shape", ">bytes", "shard");
+        foreach (var tensor in checkpoint.Tensors)
+        {
+            tensors.Add(
+                tensor.Name,
+                tensor.Dtype.WireName(),
+                $"[{string.Join(", ", tensor.Shape)}]",
+                $"{tensor.ByteLength}",
+                Path.GetFileName(tensor.Shard.Path));
+        }
+
+        tensors.WriteTo(terminal);
+        terminal.Out.WriteLine();
+        foreach (var (key, value) in checkpoint.Metadata)
+            terminal.Out.WriteLine(Terminal.Printable($"metadata  {key} = {value}"));
+        foreach (var group in ByDtype(checkpoint))
+        {
+            terminal.Out.WriteLine(
+                $"{group.Key.WireName()}  {Terminal.Count(group.Count(), "tensor")}, {group.Sum(t => t.ElementCount):N0} elements, "
+                + ByteSize.Format(group.Sum(t => t.ByteLength)));
+        }
+
+        terminal.Out.WriteLine(
+            $"total  {Terminal.Count(checkpoint.Tensors.Count, "tensor")} in {Terminal.Count(checkpoint.Shards.Count, "shard")}, "
+            + $"{checkpoint.Tensors.Sum(t => t.ElementCount):N0} elements, {ByteSize.Format(checkpoint.Tensors.Sum(t => t.ByteLength))}");
+    }
+
+    private static IEnumerable<IGrouping<Dtype, CheckpointTensor>> ByDtype(Checkpoint checkpoint) =>
+        checkpoint.Tensors.GroupBy(tensor => tensor.Dtype).OrderByDescending(group => group.Sum(t => t.ByteLength));
+
+    private static JsonObject Document(Checkpoint checkpoint) => new()
+    {
+        ["folder"] = checkpoint.Folder,
+        ["shards"] = new JsonArray([.. checkpoint.Shards.Select(shard => new JsonObject
+        {
+            ["file"] = Path.GetFileName(shard.Path),
+            ["bytes"] = shard.Source.Length,
+            ["data_offset"] = shard.Header.DataOffset,
+            ["metadata"] = new JsonObject(shard.Metadata.Select(m => KeyValuePair.Create(m.Key, (JsonNode?)m.Value))),
+        })]),
+        ["tensors"] = new JsonArray([.. checkpoint.Tensors.Select(tensor => new JsonObject
+        {
+            ["name"] = tensor.Name,
+            ["dtype"] = tensor.Dtype.WireName(),
+            ["shape"] = new JsonArray([.. tensor.Shape.Select(dimension => JsonValue.Create(dimension))]),
+            ["bytes"] = tensor.ByteLength,
+            ["shard"] = Path.GetFileName(tensor.Shard.Path),
+            ["offset"] = tensor.Shard.Header.DataOffset + tensor.Info.Begin,
+        })]),
+        ["total_tensors"] = checkpoint.Tensors.Count,
+        ["total_elements"] = checkpoint.Tensors.Sum(tensor => tensor.ElementCount),
+        ["total_bytes"] = checkpoint.Tensors.Sum(tensor => tensor.ByteLength),
+    };
+}

@@ -1,0 +1,69 @@
+using System.Text.Json;
+
+namespace FusionKernels.Tests.Golden;
+
+/// <summary>A folder of golden cases: <c>manifest.json</c> and the files it names.</summary>
+/// <param name="Name">Path below its root with '/', which begins every test's name.</param>
+/// <param name="Path">The folder.</param>
+/// <param name="Manifest">The manifest.</param>
+internal sealed record GoldenFolder(string Name, string Path, JsonElement Manifest)
+{
+    /// <summary>An environment variable that names a further folder of cases.</summary>
+    public const string Variable = "FUSIONKERNELS_GOLDEN";
+
+    private static readonly Lazy<IReadOnlyList<GoldenFolder>> s_manifests = new(() => [.. Read("manifest.json")]);
+
+    /// <summary>Every folder with a manifest.</summary>
+    public static IReadOnlyList<GoldenFolder> All => s_manifests.Value;
+
+    /// <summary>mergekit's tensor cases.</summary>
+    public static IEnumerable<GoldenFolder> TensorCases => All.Where(f => f.Manifest.TryGetProperty("input_key", out _));
+
+    /// <summary>mergekit's whole recipes.</summary>
+    public static IEnumerable<GoldenFolder> Recipes =>
+        All.Where(f => f.Manifest.TryGetProperty("format", out var format) && format.ValueEquals("mergekit-recipes"));
+
+    /// <summary>Cases of single kernels and formulas.</summary>
+    public static IEnumerable<GoldenFolder> Kernels => All.Where(f => f.Manifest.TryGetProperty("conventions", out _));
+
+    /// <summary>The <c>golden.json</c> files, whose manifest is the file itself.</summary>
+    public static IEnumerable<GoldenFolder> Formulas => Read("golden.json");
+
+    /// <summary>The cases of the repository.</summary>
+    public static string Shipped => System.IO.Path.Combine(RepositoryRoot(), "tests", "golden");
+
+    /// <summary>Reads a list of records from one of the manifest's arrays.</summary>
+    public IEnumerable<JsonElement> Records(string array) =>
+        Manifest.TryGetProperty(array, out var records) ? records.EnumerateArray() : [];
+
+    /// <summary>The tensors of a file of the folder.</summary>
+    public GoldenFile Tensors(string file) => GoldenFile.Open(System.IO.Path.Combine(Path, file));
+
+    private static IEnumerable<GoldenFolder> Read(string fileName)
+    {
+        string? further = Environment.GetEnvironmentVariable(Variable);
+        string[] roots = string.IsNullOrEmpty(further) ? [Shipped] : [Shipped, System.IO.Path.GetFullPath(further)];
+        foreach (string root in roots)
+        {
+            foreach (string file in Directory.EnumerateFiles(root, fileName, SearchOption.AllDirectories).Order(StringComparer.Ordinal))
+            {
+                string folder = System.IO.Path.GetDirectoryName(file)!;
+                string name = System.IO.Path.GetRelativePath(root, folder).Replace('\\', '/');
+                if (root != Shipped)
+                    name = name == "." ? System.IO.Path.GetFileName(root) : $"{System.IO.Path.GetFileName(root)}/{name}";
+                yield return new GoldenFolder(name, folder, JsonDocument.Parse(System.IO.File.ReadAllBytes(file)).RootElement);
+            }
+        }
+    }
+
+    private static string RepositoryRoot()
+    {
+        for (string? folder = AppContext.BaseDirectory; folder is not null; folder = System.IO.Path.GetDirectoryName(folder))
+        {
+            if (System.IO.File.Exists(System.IO.Path.Combine(folder, "FusionKernels.sln")))
+                return folder;
+        }
+
+        throw new DirectoryNotFoundException("The tests must run from a build output inside the repository.");
+    }
+}

@@ -1,0 +1,42 @@
+using System.Collections.Concurrent;
+using NUnit.Framework.Interfaces;
+
+namespace FusionKernels.Tests.Golden;
+
+/// <summary>Counts the verdicts per manifest, and prints them with the known differences when all golden tests have run.</summary>
+[SetUpFixture]
+internal sealed class GoldenSummary
+{
+    private static readonly ConcurrentQueue<(string Folder, TestStatus Status, string Message)> s_verdicts = [];
+    private static readonly ConcurrentQueue<(Difference Difference, string Id)> s_differences = [];
+
+    /// <summary>Counts a finished test.</summary>
+    public static void Add(string folder, TestContext.ResultAdapter result) =>
+        s_verdicts.Enqueue((folder, result.Outcome.Status, result.Message ?? ""));
+
+    /// <summary>Notes that a case differs from mergekit as an entry says.</summary>
+    public static void Add(Difference difference, string id) => s_differences.Enqueue((difference, id));
+
+    /// <summary>Prints the summary.</summary>
+    [OneTimeTearDown]
+    public void Print()
+    {
+        foreach (var folder in s_verdicts.GroupBy(v => v.Folder).OrderBy(g => g.Key, StringComparer.Ordinal))
+        {
+            var count = folder.ToLookup(v => v.Status);
+            int differences = s_differences.Count(d => d.Id.StartsWith(folder.Key + "/", StringComparison.Ordinal));
+            TestContext.Progress.WriteLine(
+                $"golden {folder.Key}: {folder.Count()} cases, {count[TestStatus.Passed].Count()} passed " +
+                $"({differences} by a known difference), {count[TestStatus.Failed].Count()} failed, " +
+                $"{count[TestStatus.Skipped].Count()} skipped");
+            foreach (var reason in count[TestStatus.Skipped].GroupBy(v => v.Message).OrderByDescending(g => g.Count()))
+                TestContext.Progress.WriteLine($"  skipped {reason.Count()}: {reason.Key}");
+        }
+
+        foreach (var difference in s_differences.GroupBy(d => d.Difference.Name))
+        {
+            string ids = string.Join(", ", difference.Select(d => d.Id).Order(StringComparer.Ordinal));
+            TestContext.Progress.WriteLine($"difference {difference.Key}: {difference.First().Difference.Reason}: {ids}");
+        }
+    }
+}
