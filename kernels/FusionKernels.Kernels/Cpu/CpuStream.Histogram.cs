@@ -60,7 +60,11 @@ internal sealed unsafe partial class CpuStream<T>
         for (; i < length; i++)
             histogram.Count(((uint*)deltas)[i] & 0x7FFF_FFFF);
         histogram.Above += above;
-        histogram.Counts[0] += zeros;
+        if (zeros > 0)
+        {
+            histogram.Counts[0] += zeros;
+            histogram.Seen[0] |= MagnitudeHistogram.Trace(0, shift);
+        }
     }
 
     // Most elements leave a trace that is there already; not writing it again keeps equal neighbours from waiting for each other.
