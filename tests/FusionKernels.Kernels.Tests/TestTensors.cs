@@ -37,6 +37,23 @@ internal sealed unsafe class TestTensors : IDisposable
         return operand;
     }
 
+    /// <summary>The given values as F32.</summary>
+    public Operand Copy(ReadOnlySpan<float> values)
+    {
+        Operand operand = New(ElementType.F32, values.Length);
+        values.CopyTo(new Span<float>((void*)operand.Address, values.Length));
+        return operand;
+    }
+
+    /// <summary>A mask of the given bits.</summary>
+    public Mask Bits(ReadOnlySpan<byte> bits)
+    {
+        var memory = new GuardedMemory(bits.Length);
+        _memory.Add(memory);
+        bits.CopyTo(memory.Span);
+        return Mask.FromBits(memory.Address);
+    }
+
     /// <summary>Random bits of a mask over <paramref name="elements"/> elements of a tensor.</summary>
     public Mask Bits(long elements)
     {
