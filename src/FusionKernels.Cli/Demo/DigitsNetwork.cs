@@ -44,7 +44,8 @@ internal sealed class DigitsNetwork
         return (double)right / labels.Length;
     }
 
-    private float[] Logits(ReadOnlySpan<float> input)
+    /// <summary>The ten logits of an image of 64 pixels.</summary>
+    public float[] Logits(ReadOnlySpan<float> input)
     {
         float[] values = input.ToArray();
         foreach (var (weight, bias) in _layers)

@@ -1,0 +1,52 @@
+using FusionKernels.Cli.Demo;
+using FusionKernels.Safetensors;
+
+namespace FusionKernels.Cli.Tests;
+
+public class DemoTests
+{
+    private TemporaryFolder _folder = null!;
+
+    [OneTimeSetUp]
+    public void MakeFolder() => _folder = new TemporaryFolder();
+
+    [OneTimeTearDown]
+    public void RemoveFolder() => _folder.Dispose();
+
+    [Test]
+    public void Every_row_of_the_demo_agrees_with_the_independent_implementation()
+    {
+        var document = Tool.Run("demo", "--output", _folder["json"], "--json").Succeeds().Json;
+        Assert.That(document.GetProperty("agree").GetBoolean(), Is.True);
+        var rows = document.GetProperty("rows").EnumerateArray().ToArray();
+        Assert.That(
+            rows.Select(row => row.GetProperty("model").GetString()),
+            Is.EqualTo((string[])["base", "expert upright", "expert rot90", "expert invert", "expert shuffle", "average", "task_arithmetic", "ties", "ties_paper", "dare_ties"]));
+        Assert.That(rows.Select(row => row.GetProperty("agrees").GetBoolean()), Is.All.True);
+    }
+
+    [Test]
+    public void The_demo_prints_a_table_and_its_merges_verify()
+    {
+        string text = Tool.Run("demo", "--output", _folder["text"]).Succeeds().Out;
+        Assert.That(text, Does.Match(@"(?m)^model +upright +rot90 +invert +shuffle +mean +expected +agrees$"));
+        Assert.That(text, Does.Match(@"(?m)^ties +(0\.\d{3} +){6}yes$"));
+        Assert.That(text, Does.Contain("All 10 rows agree."));
+        foreach (string merge in Directory.GetDirectories(_folder["text"]))
+            Tool.Run("verify", merge).Succeeds();
+    }
+
+    [Test]
+    public void The_network_gives_the_logits_of_the_independent_implementation()
+    {
+        using var golden = Checkpoint.Open(Path.Combine(Tool.Digits, "golden.safetensors"));
+        float[] images = DigitsNetwork.Read(golden, "x");
+        foreach (string model in (string[])["base", "expert_upright", "expert_rot90", "expert_invert", "expert_shuffle"])
+        {
+            var network = DigitsNetwork.Load(Path.Combine(Tool.Digits, model));
+            float[] expected = DigitsNetwork.Read(golden, model + ".logits");
+            for (int i = 0; i < 16; i++)
+                Assert.That(network.Logits(images.AsSpan(64 * i, 64)), Is.EqualTo(expected[(10 * i)..(10 * i + 10)]).Within(1e-4f));
+        }
+    }
+}

@@ -1,0 +1,44 @@
+namespace FusionKernels.Cli.Tests;
+
+public class UsageTests
+{
+    [Test]
+    public void An_unknown_command_is_refused_with_a_suggestion() =>
+        Tool.Run("mrege", "a", "b").AssertFails(ExitCodes.Usage, "'mrege'", "did you mean 'merge'", "fusion --help");
+
+    [Test]
+    public void An_unknown_option_is_refused_with_a_suggestion() =>
+        Tool.Run("merge", "a", "b", "--memroy", "1GiB").AssertFails(ExitCodes.Usage, "'--memroy'", "did you mean '--memory'", "fusion merge --help");
+
+    [Test]
+    public void A_missing_argument_is_refused() =>
+        Tool.Run("merge", "recipe.yml").AssertFails(ExitCodes.Usage, "fusion merge --help");
+
+    [TestCase("--memory", "1G")]
+    [TestCase("--memory", "-1")]
+    [TestCase("--max-shard-size", "many")]
+    [TestCase("--threads", "0")]
+    [TestCase("--threads", "two")]
+    [TestCase("--device", "abacus")]
+    [TestCase("--access", "guess")]
+    [TestCase("--seed", "-1")]
+    public void A_bad_option_value_is_refused_and_named(string option, string value) =>
+        Tool.Run("merge", "recipe.yml", "out", option, value).AssertFails(ExitCodes.Usage, value);
+
+    [Test]
+    public void An_unknown_method_is_refused_with_a_suggestion() =>
+        Tool.Run("methods", "tise").AssertFails(ExitCodes.Usage, "'tise'", "did you mean 'ties'");
+
+    [Test]
+    public void The_version_is_a_number_and_nothing_else() =>
+        Assert.That(Tool.Run("--version").Succeeds().Out, Does.Match(@"^\d+\.\d+\.\d+\n$"));
+
+    [TestCase]
+    [TestCase("--help")]
+    public void Help_lists_every_command(params string[] arguments)
+    {
+        string help = Tool.Run(arguments).Succeeds().Out;
+        foreach (string command in (string[])["merge", "inspect", "diff", "verify", "methods", "demo"])
+            Assert.That(help, Does.Match($@"(?m)^  {command}\b"));
+    }
+}
