@@ -4,24 +4,22 @@ namespace FusionKernels.Cli.Tests;
 
 /// <summary>A merge of twelve shards is stopped in the middle, in several ways, and goes on.</summary>
 [Platform("Linux,MacOsX")]
-public class InterruptionTests
+public sealed class InterruptionTests : IDisposable
 {
     private const int Layers = 12, Width = 1024;
-    private TemporaryFolder _folder = null!;
+    private readonly TemporaryFolder _folder = new();
     private string _recipe = null!;
     private Dictionary<string, byte[]> _undisturbed = null!;
 
     [OneTimeSetUp]
     public void MergeUndisturbed()
     {
-        _folder = new TemporaryFolder();
         _recipe = ToyModels.Write(_folder, Layers, Width);
         Tool.Run(MergeInto("undisturbed")).Succeeds();
         _undisturbed = Contents("undisturbed");
     }
 
-    [OneTimeTearDown]
-    public void RemoveFolder() => _folder.Dispose();
+    public void Dispose() => _folder.Dispose();
 
     [TestCase("INT", ExitCodes.Interrupted)]
     [TestCase("TERM", ExitCodes.Terminated)]
