@@ -21,14 +21,14 @@ public sealed class Passthrough : MergeMethod
     /// <inheritdoc/>
     public override IReadOnlyList<Parameter> Parameters { get; } =
     [
-        new("scale", ParameterScope.Global, null, "factor on every element; none copies the bits"),
+        new("scale", ParameterScope.PerModel, null, "factor on every element; none copies the bits"),
     ];
 
     /// <inheritdoc/>
     internal override void MergeTensor(TensorMerge tensor)
     {
         var source = new MergeSource(tensor.Models[0].Input);
-        if (tensor.NumberOrNull("scale") is { } scale)
+        if (tensor.Models[0].Parameters["scale"].Number is { } scale)
             tensor.Combine(new WeightedSum(1), [source with { Weight = (float)scale }]);
         else
             tensor.Copy(source.Input);

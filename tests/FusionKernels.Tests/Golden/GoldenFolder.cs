@@ -17,7 +17,7 @@ internal sealed record GoldenFolder(string Name, string Path, JsonElement Manife
     public static IReadOnlyList<GoldenFolder> All => s_manifests.Value;
 
     /// <summary>mergekit's tensor cases.</summary>
-    public static IEnumerable<GoldenFolder> Tensors => All.Where(f => f.Manifest.TryGetProperty("input_key", out _));
+    public static IEnumerable<GoldenFolder> TensorCases => All.Where(f => f.Manifest.TryGetProperty("input_key", out _));
 
     /// <summary>mergekit's whole recipes.</summary>
     public static IEnumerable<GoldenFolder> Recipes =>
@@ -36,8 +36,8 @@ internal sealed record GoldenFolder(string Name, string Path, JsonElement Manife
     public IEnumerable<JsonElement> Records(string array) =>
         Manifest.TryGetProperty(array, out var records) ? records.EnumerateArray() : [];
 
-    /// <summary>A file of the folder.</summary>
-    public string File(string name) => System.IO.Path.Combine(Path, name);
+    /// <summary>The tensors of a file of the folder.</summary>
+    public GoldenFile Tensors(string file) => GoldenFile.Open(System.IO.Path.Combine(Path, file));
 
     private static IEnumerable<GoldenFolder> Read(string fileName)
     {

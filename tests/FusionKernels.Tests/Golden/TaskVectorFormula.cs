@@ -24,9 +24,11 @@ internal sealed class TaskVectorFormula
     private readonly WorkingType _working;
     private readonly bool _keepsDefect;
 
-    private TaskVectorFormula(TensorCase source, WorkingType working, bool keepsDefect)
+    private readonly int _turned;
+
+    private TaskVectorFormula(TensorCase source, WorkingType working, bool keepsDefect, int turned = 0)
     {
-        (_case, _working, _keepsDefect) = (source, working, keepsDefect);
+        (_case, _working, _keepsDefect, _turned) = (source, working, keepsDefect, turned);
         Compute();
     }
 
@@ -52,7 +54,12 @@ internal sealed class TaskVectorFormula
     public static TaskVectorFormula AsMergekit(TensorCase source) => new(source, Storage(source), keepsDefect: true);
 
     /// <summary>Rounds every step to the working type.</summary>
-    public static TaskVectorFormula RoundingEachStep(TensorCase source) => new(source, Storage(source), keepsDefect: false);
+    /// <param name="source">The case.</param>
+    /// <param name="turned">
+    /// A bit for each model whose ties at the border of the trim are to be decided the other way: the kept ones dropped, the dropped kept.
+    /// </param>
+    public static TaskVectorFormula RoundingEachStep(TensorCase source, int turned = 0) =>
+        new(source, Storage(source), keepsDefect: false, turned);
 
     /// <summary>Rounds once at the end.</summary>
     public static TaskVectorFormula RoundingOnce(TensorCase source) => new(source, WorkingType.F32, keepsDefect: false);
@@ -83,12 +90,10 @@ internal sealed class TaskVectorFormula
                 Trim.RecordedUnlessNone when density <= 0 => new bool[n],
                 _ => [.. _case.Masks[masksUsed++].Values.Select(v => v != 0)],
             };
-            Sparsify(delta, kept, flags);
+            if (kept is not null)
+                kept = Sparsify(delta, kept, flags, turnsTies: ((_turned >> i) & 1) != 0);
             for (int j = 0; j < n; j++)
-            {
-                if (kept?[j] != false)
-                    Decisions[j] |= 1ul << ((2 * i) + 1);
-            }
+                Decisions[j] |= kept?[j] != false ? 1ul << ((2 * i) + 1) : 0;
         }
 
         float[] weights = [.. models.Select(m => _working.Round((float)_case.Parameter(m, "weight", double.NaN)))];
@@ -170,29 +175,32 @@ internal sealed class TaskVectorFormula
         return kept;
     }
 
-    /// <summary>Masks a delta and restores its L1 norm. A mask is a factor, so that a masked NaN or infinity gives NaN.</summary>
-    private void Sparsify(float[] delta, bool[]? kept, Flags flags)
+    /// <summary>
+    /// Masks a delta and restores its L1 norm. A mask is a factor, so that a masked NaN or infinity gives NaN. Turning ties the other
+    /// way leaves the norm what it was: it swaps equal magnitudes.
+    /// </summary>
+    /// <returns>The elements kept.</returns>
+    private bool[] Sparsify(float[] delta, bool[] kept, Flags flags, bool turnsTies)
     {
-        if (kept is null)
-            return;
-
         // Random masks of f16 are applied in fp32, of bf16 in bf16.
-        var type = flags.Trim is Trim.Recorded or Trim.RecordedUnlessNone && _working == WorkingType.F16 ? WorkingType.F32 : _working;
-        double before = 0, after = 0;
+        var type = flags.Trim >= Trim.Recorded && _working == WorkingType.F16 ? WorkingType.F32 : _working;
+        float before = type.Round((float)delta.Sum(d => (double)Math.Abs(d)));
+        float after = type.Round((float)delta.Zip(kept, (d, k) => (double)Math.Abs(d * (k ? 1 : 0))).Sum());
+        bool rescales = _case.Parameters.GetValueOrDefault("rescale", flags.Rescale) != 0 && !(before < 1e-7f) && !(after < 1e-7f);
+        float scale = rescales ? type.Round(before / after) : 1;
+        if (turnsTies)
+            kept = TurnTies(delta, kept);
         for (int j = 0; j < delta.Length; j++)
-        {
-            before += Math.Abs(delta[j]);
-            delta[j] *= kept[j] ? 1 : 0;
-            after += Math.Abs(delta[j]);
-        }
+            delta[j] = _working.Round(type.Round(delta[j] * (kept[j] ? 1 : 0) * scale));
+        return kept;
+    }
 
-        float from = type.Round((float)after), to = type.Round((float)before);
-        if (_case.Parameters.GetValueOrDefault("rescale", flags.Rescale) != 0 && !(from < 1e-7f) && !(to < 1e-7f))
-        {
-            float scale = type.Round(to / from);
-            for (int j = 0; j < delta.Length; j++)
-                delta[j] = _working.Round(type.Round(delta[j] * scale));
-        }
+    /// <summary>Keeps what is dropped and drops what is kept among the magnitudes of which some are kept and some are not.</summary>
+    private static bool[] TurnTies(float[] delta, bool[] kept)
+    {
+        HashSet<uint> split = [.. delta.Where((_, j) => kept[j]).Select(Magnitude)];
+        split.IntersectWith(delta.Where((_, j) => !kept[j]).Select(Magnitude));
+        return [.. kept.Select((k, j) => k ^ split.Contains(Magnitude(delta[j])))];
     }
 
     private static float Sum(IEnumerable<float> values)

@@ -9,16 +9,16 @@ internal sealed class TaskVectorFormulaTests : GoldenFixture
     [Test]
     public void Rounding_each_step_gives_mergekits_bits()
     {
-        var sources = from folder in GoldenFolder.Tensors
+        var sources = from folder in GoldenFolder.TensorCases
                       from json in folder.Records("cases")
-                      select new TensorCase(folder, json);
+                      select TensorCase.Read(folder, json);
         int cases = 0, equal = 0;
         foreach (var source in sources.Where(s => s.Expected is not null && TaskVectorFormula.Covers(s)))
         {
             double[] computed = [.. TaskVectorFormula.AsMergekit(source).Values];
             cases++;
             equal += computed.AsSpan().SequenceEqual(source.Expected!.Values) ? 1 : 0;
-            Agreement.Assert(source.Expected.Values, computed, 1e-6, source.ToString());
+            Agreement.Assert(source.Expected.Values, computed, 1e-6, source.Id);
         }
 
         Assert.That(equal, Is.GreaterThan(0.97 * cases));

@@ -3,78 +3,52 @@ using System.Text.Json;
 
 namespace FusionKernels.Tests.Golden;
 
-/// <summary>One of mergekit's tensor cases: a method on one tensor of some models.</summary>
-internal sealed class TensorCase
+/// <summary>A merge of one tensor: a method, the models' tensors, the parameters, and what mergekit made of them.</summary>
+internal sealed record TensorCase
 {
-    private readonly GoldenFolder _folder;
-    private readonly JsonElement _json;
-
-    public TensorCase(GoldenFolder folder, JsonElement json)
-    {
-        (_folder, _json) = (folder, json);
-        Id = json.GetProperty("id").GetString()!;
-        Method = json.GetProperty("method").GetString()!;
-        Set = json.GetProperty("set").GetString()!;
-        Base = json.GetProperty("base").GetString();
-        Dtype = json.GetProperty("dtype").GetString() is { } dtype ? WorkingType.Of(dtype) : null;
-        OutDtype = json.GetProperty("out_dtype").GetString() is { } outDtype ? WorkingType.Of(outDtype) : null;
-        IsEmbedding = json.GetProperty("is_embed").GetBoolean();
-        Error = json.TryGetProperty("error", out var error) ? $"{error.GetString()}: {json.GetProperty("message").GetString()}" : null;
-        IsDropped = json.TryGetProperty("result", out var result) && result.ValueKind == JsonValueKind.Null;
-        Parameters = Numbers(json.GetProperty("params"));
-        Models = [.. json.GetProperty("models").EnumerateArray().Select(m => ReadModel(m.GetString()!))];
-        if (json.TryGetProperty("masks", out var masks))
-        {
-            var file = GoldenFile.Open(folder.File(folder.Manifest.GetProperty("masks").GetString()!));
-            Masks = [.. masks.EnumerateArray().Select(m => file[m.GetString()!])];
-        }
-
-        if (Error is null && !IsDropped)
-        {
-            var file = GoldenFile.Open(folder.File(json.GetProperty("output_file").GetString()!));
-            string key = json.TryGetProperty("output_stable", out var stable) ? stable.GetString()! : json.GetProperty("output").GetString()!;
-            Expected = file[key];
-        }
-    }
-
-    /// <summary>Unique in the folder.</summary>
-    public string Id { get; }
+    /// <summary>Folder and id.</summary>
+    public required string Id { get; init; }
 
     /// <summary>Merge method.</summary>
-    public string Method { get; }
-
-    /// <summary>Input set.</summary>
-    public string Set { get; }
+    public required string Method { get; init; }
 
     /// <summary>Name of the base among the models, or <c>null</c>.</summary>
-    public string? Base { get; }
-
-    /// <summary>The recipe's dtype.</summary>
-    public WorkingType? Dtype { get; }
-
-    /// <summary>The recipe's out_dtype.</summary>
-    public WorkingType? OutDtype { get; }
-
-    /// <summary>Whether the tensor is an embedding.</summary>
-    public bool IsEmbedding { get; }
-
-    /// <summary>mergekit's exception, or <c>null</c>.</summary>
-    public string? Error { get; }
-
-    /// <summary>Whether mergekit leaves the tensor out of the output.</summary>
-    public bool IsDropped { get; }
-
-    /// <summary>Parameters for all models.</summary>
-    public IReadOnlyDictionary<string, double> Parameters { get; }
+    public required string? Base { get; init; }
 
     /// <summary>The models in recipe order, the base among them.</summary>
-    public IReadOnlyList<CaseModel> Models { get; }
+    public required IReadOnlyList<CaseModel> Models { get; init; }
+
+    /// <summary>Parameters for all models.</summary>
+    public required IReadOnlyDictionary<string, double> Parameters { get; init; }
+
+    /// <summary>The recipe's dtype.</summary>
+    public WorkingType? Dtype { get; init; }
+
+    /// <summary>The recipe's out_dtype.</summary>
+    public WorkingType? OutDtype { get; init; }
+
+    /// <summary>Whether the tensor is an embedding.</summary>
+    public bool IsEmbedding { get; init; }
+
+    /// <summary>Input set.</summary>
+    public string Set { get; init; } = "";
+
+    /// <summary>mergekit's exception, or <c>null</c>.</summary>
+    public string? Error { get; init; }
+
+    /// <summary>Whether mergekit leaves the tensor out of the output.</summary>
+    public bool IsDropped { get; init; }
 
     /// <summary>Recorded random masks, one for each model that is sparsified; empty where nothing is random.</summary>
-    public IReadOnlyList<GoldenTensor> Masks { get; } = [];
+    public IReadOnlyList<GoldenTensor> Masks { get; init; } = [];
 
     /// <summary>mergekit's tensor; <c>null</c> for errors and dropped tensors.</summary>
-    public GoldenTensor? Expected { get; }
+    public GoldenTensor? Expected { get; init; }
+
+    /// <summary>
+    /// Whether equal magnitudes at the border of a trim may be kept in any order, because mergekit's sort was not stable.
+    /// </summary>
+    public bool TiesAreFree { get; init; }
 
     /// <summary>A name that the product takes for what the case says the tensor is.</summary>
     public string TensorName => IsEmbedding ? "model.embed_tokens.weight" : "model.layers.0.mlp.up_proj.weight";
@@ -96,6 +70,7 @@ internal sealed class TensorCase
         "set" => Set,
         "dtype" => Dtype?.Name ?? "mixed",
         "error" => Error,
+        "models" => Count(Experts.Count()),
         "outcome" => Error is not null ? "error" : IsDropped ? "dropped" : "tensor",
         "kept" => FewestKept("density", 1),
         "outliers" => FewestKept("gamma", 0.01),
@@ -105,8 +80,33 @@ internal sealed class TensorCase
         _ => null,
     };
 
-    /// <inheritdoc/>
-    public override string ToString() => $"{_folder.Name}/{Id}";
+    /// <summary>Reads a record of the <c>cases</c> of mergekit's tensor cases.</summary>
+    public static TensorCase Read(GoldenFolder folder, JsonElement json)
+    {
+        string set = json.GetProperty("set").GetString()!;
+        bool hasError = json.TryGetProperty("error", out var error);
+        bool isDropped = json.TryGetProperty("result", out var result) && result.ValueKind == JsonValueKind.Null;
+        string output = json.TryGetProperty("output_stable", out var stable) ? stable.GetString()!
+            : hasError || isDropped ? "" : json.GetProperty("output").GetString()!;
+        return new TensorCase
+        {
+            Id = $"{folder.Name}/{json.GetProperty("id").GetString()}",
+            Method = json.GetProperty("method").GetString()!,
+            Base = json.GetProperty("base").GetString(),
+            Models = [.. json.GetProperty("models").EnumerateArray().Select(m => ReadModel(folder, json, set, m.GetString()!))],
+            Parameters = Numbers(json.GetProperty("params")),
+            Dtype = json.GetProperty("dtype").GetString() is { } dtype ? WorkingType.Of(dtype) : null,
+            OutDtype = json.GetProperty("out_dtype").GetString() is { } outDtype ? WorkingType.Of(outDtype) : null,
+            IsEmbedding = json.GetProperty("is_embed").GetBoolean(),
+            Set = set,
+            Error = hasError ? $"{error.GetString()}: {json.GetProperty("message").GetString()}" : null,
+            IsDropped = isDropped,
+            Masks = json.TryGetProperty("masks", out var masks)
+                ? [.. masks.EnumerateArray().Select(m => folder.Tensors(folder.Manifest.GetProperty("masks").GetString()!)[m.GetString()!])]
+                : [],
+            Expected = output.Length == 0 ? null : folder.Tensors(json.GetProperty("output_file").GetString()!)[output],
+        };
+    }
 
     private string WeightSum() => Experts.Sum(m => (float)Parameter(m, "weight", 1)).ToString(CultureInfo.InvariantCulture);
 
@@ -123,13 +123,13 @@ internal sealed class TensorCase
 
     private static string Count(int count) => count.ToString(CultureInfo.InvariantCulture);
 
-    private CaseModel ReadModel(string name)
+    private static CaseModel ReadModel(GoldenFolder folder, JsonElement json, string set, string name)
     {
-        var dtype = _json.GetProperty("input_dtype");
+        var dtype = json.GetProperty("input_dtype");
         string type = dtype.ValueKind == JsonValueKind.String ? dtype.GetString()! : dtype.GetProperty(name).GetString()!;
-        var file = GoldenFile.Open(_folder.File(_folder.Manifest.GetProperty("inputs").GetProperty(type).GetString()!));
-        var parameters = _json.GetProperty("model_params").TryGetProperty(name, out var own) ? Numbers(own) : [];
-        return new CaseModel(name, file[$"{Set}.{name}"], parameters);
+        var file = folder.Tensors(folder.Manifest.GetProperty("inputs").GetProperty(type).GetString()!);
+        var parameters = json.GetProperty("model_params").TryGetProperty(name, out var own) ? Numbers(own) : [];
+        return new CaseModel(name, file[$"{set}.{name}"], parameters);
     }
 
     private static Dictionary<string, double> Numbers(JsonElement map) => map.EnumerateObject().ToDictionary(

@@ -1,7 +1,4 @@
 using System.Text.Json;
-using FusionKernels.Recipes;
-using FusionKernels.Safetensors;
-using FusionKernels.Tests.InMemory;
 
 namespace FusionKernels.Tests.Golden;
 
@@ -9,14 +6,14 @@ namespace FusionKernels.Tests.Golden;
 internal sealed class TensorGoldenTests : GoldenFixture
 {
     private static IEnumerable<TestCaseData> Cases =>
-        from folder in GoldenFolder.Tensors
+        from folder in GoldenFolder.TensorCases
         from json in folder.Records("cases")
         select Named(folder.Name, json.GetProperty("id").GetString()!, folder, json);
 
     [TestCaseSource(nameof(Cases))]
     public void Case(GoldenFolder folder, JsonElement json)
     {
-        var source = new TensorCase(folder, json);
+        var source = TensorCase.Read(folder, json);
         RequireMethod(source.Method);
         if (source.IsDropped)
             Assert.Ignore("whether a tensor is optional is no fact of a case");
@@ -24,7 +21,7 @@ internal sealed class TensorGoldenTests : GoldenFixture
         string? refusal = null;
         try
         {
-            merged = Merged(source);
+            merged = ProductMerge.Run(source);
         }
         catch (Exception e)
         {
@@ -33,36 +30,8 @@ internal sealed class TensorGoldenTests : GoldenFixture
 
         string? againstMergekit = TensorVerdict.AgainstMergekit(source, merged, refusal);
         if (Difference.Of(source.Fact) is { } difference)
-            difference.Decide(source.ToString(), againstMergekit, TensorVerdict.AgainstCorrection(source, difference, merged, refusal));
+            difference.Decide(source.Id, againstMergekit, TensorVerdict.AgainstCorrection(source, difference, merged, refusal));
         else
             Assert.That(againstMergekit, Is.Null, againstMergekit ?? "");
-    }
-
-    /// <summary>Runs the product, leniently: mergekit ignores parameters and models that do not fit.</summary>
-    private static GoldenTensor Merged(TensorCase source)
-    {
-        var recipe = new Recipe
-        {
-            MergeMethod = source.Method,
-            BaseModel = source.Base,
-            Models = [.. source.Models.Select(m => new RecipeModel(m.Name) { Parameters = Settings(m.Parameters) })],
-            Parameters = Settings(source.Parameters),
-            Dtype = source.Dtype?.LongName,
-            OutDtype = source.OutDtype?.LongName,
-        };
-        var models = source.Models.ToDictionary(m => m.Name, m => new[] { Stored(source.TensorName, m.Tensor) });
-        using var masks = new InMemoryMerge.RecordedMasks(source.Masks.Select(m => m.Bytes));
-        var options = new MergeOptions { Threads = 1, Lenient = true };
-        var merged = InMemoryMerge.Run(recipe, models, options, source.Masks.Count > 0 ? masks : null)[source.TensorName];
-        return new GoldenTensor(merged.Dtype.WireName(), merged.Shape, merged.Bytes);
-    }
-
-    private static Dictionary<string, Setting> Settings(IReadOnlyDictionary<string, double> numbers) =>
-        numbers.ToDictionary(p => p.Key, p => Setting.Number(p.Value));
-
-    private static MemoryTensor Stored(string name, GoldenTensor tensor)
-    {
-        Assert.That(DtypeExtensions.TryParse(tensor.Dtype, out var dtype), Is.True);
-        return new MemoryTensor(name, dtype, tensor.Shape, tensor.Bytes);
     }
 }

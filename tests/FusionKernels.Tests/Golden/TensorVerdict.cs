@@ -33,16 +33,18 @@ internal static class TensorVerdict
     }
 
     /// <summary>
-    /// The elements at which a yes/no decision depends on the precision: both readings of the formula decide differently,
-    /// and mergekit and the product have the value of their own decision.
+    /// The elements at which a yes/no decision depends on the precision, or on the order of ties where that is free: the readings of the
+    /// formula decide differently, and mergekit and the product have the value of their own decision.
     /// </summary>
     private static IEnumerable<int> DecidedByPrecision(TensorCase source, GoldenTensor merged, double bound)
     {
-        TaskVectorFormula mergekit = TaskVectorFormula.RoundingEachStep(source), product = TaskVectorFormula.RoundingOnce(source);
+        int models = source.TiesAreFree ? source.Experts.Count() : 0;
+        var mergekit = Enumerable.Range(0, 1 << models).Select(turned => TaskVectorFormula.RoundingEachStep(source, turned)).ToArray();
+        var product = TaskVectorFormula.RoundingOnce(source);
         return Enumerable.Range(0, merged.Values.Length).Where(i =>
-            mergekit.Decisions[i] != product.Decisions[i]
-            && Agreement.Agrees(mergekit.Values[i], source.Expected!.Values[i], bound)
-            && Agreement.Agrees(product.Values[i], merged.Values[i], bound));
+            Agreement.Agrees(product.Values[i], merged.Values[i], bound)
+            && mergekit.Any(reading => reading.Decisions[i] != product.Decisions[i]
+                && Agreement.Agrees(reading.Values[i], source.Expected!.Values[i], bound)));
     }
 
     /// <summary>The least precise type that the result went through: the working type and the stored one.</summary>
