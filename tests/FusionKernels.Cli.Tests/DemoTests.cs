@@ -3,15 +3,11 @@ using FusionKernels.Safetensors;
 
 namespace FusionKernels.Cli.Tests;
 
-public class DemoTests
+public sealed class DemoTests : IDisposable
 {
-    private TemporaryFolder _folder = null!;
+    private readonly TemporaryFolder _folder = new();
 
-    [OneTimeSetUp]
-    public void MakeFolder() => _folder = new TemporaryFolder();
-
-    [OneTimeTearDown]
-    public void RemoveFolder() => _folder.Dispose();
+    public void Dispose() => _folder.Dispose();
 
     [Test]
     public void Every_row_of_the_demo_agrees_with_the_independent_implementation()
