@@ -1,6 +1,8 @@
 namespace FusionKernels.Kernels.Tests;
 
-/// <summary>The comparison of two tensors: every width against the reference, and the reference against plain sums.</summary>
+/// <summary>
+/// The comparison of two tensors: every width against the reference, and the reference against plain sums.
+/// </summary>
 public unsafe class CompareTests
 {
     [Test]
@@ -23,7 +25,8 @@ public unsafe class CompareTests
     }
 
     [Test]
-    public void Chunks_at_block_borders_give_the_bits_of_the_whole([ValueSource(typeof(Backends), nameof(Backends.Widths))] int width)
+    public void Chunks_at_block_borders_give_the_bits_of_the_whole(
+        [ValueSource(typeof(Backends), nameof(Backends.Widths))] int width)
     {
         const int Length = 20_000;
         using IKernelStream cpu = Backends.OpenCpu(width);

@@ -26,7 +26,8 @@ public class MagnitudeSelectorTests
     }
 
     [Test]
-    public void A_misleading_sample_costs_at_most_one_pass_and_never_exactness([ValueSource(nameof(Awkward))] uint[] data)
+    public void A_misleading_sample_costs_at_most_one_pass_and_never_exactness(
+        [ValueSource(nameof(Awkward))] uint[] data)
     {
         uint[][] samples =
         [
@@ -45,7 +46,9 @@ public class MagnitudeSelectorTests
     public void Any_data_and_any_bracket_select_what_sorting_selects()
     {
         var magnitude = Gen.OneOf(
-            Gen.Choose(0, int.MaxValue), Gen.Choose(0, 3), Gen.Elements((int)NaN, (int)Infinity, 0x3F80_0000, int.MaxValue))
+            Gen.Choose(0, int.MaxValue),
+            Gen.Choose(0, 3),
+            Gen.Elements((int)NaN, (int)Infinity, 0x3F80_0000, int.MaxValue))
             .Select(bits => (uint)bits);
         var cases =
             from data in magnitude.NonEmptyListOf()
@@ -55,7 +58,8 @@ public class MagnitudeSelectorTests
             select (Data: data.ToArray(), Keep: keep, Low: Math.Min(a, b), High: Math.Max(a, b));
         Check.One(
             Config.QuickThrowOnFailure.WithReplay(1, 3).WithMaxTest(300),
-            Prop.ForAll(cases.ToArbitrary(), c => AssertSelects(c.Data, new MagnitudeSelector(c.Keep, c.Low, c.High), passes: 3)));
+            Prop.ForAll(cases.ToArbitrary(), c => AssertSelects(
+                c.Data, new MagnitudeSelector(c.Keep, c.Low, c.High), passes: 3)));
     }
 
     [Test]
@@ -80,9 +84,11 @@ public class MagnitudeSelectorTests
     [TestCase(0.999, 1)]
     public void A_fair_sample_gives_a_bracket_with_few_elements_that_holds_the_target(double share, int passes)
     {
-        // Differences of bf16-like numbers: multiples of 2^-12, so few magnitudes, and a bin of a narrow bracket holds one.
+        // Differences of bf16-like numbers: multiples of 2^-12, so few magnitudes, and a bin of a narrow bracket holds
+        // one.
         var random = new Random(11);
-        uint[] data = [.. Enumerable.Range(0, 200_000).Select(_ => Bits((float)Math.Round(Gauss(random) * 4096) / 4096))];
+        var values = Enumerable.Range(0, 200_000).Select(_ => (float)Math.Round(Gauss(random) * 4096) / 4096);
+        uint[] data = [.. values.Select(Bits)];
         uint[] sample = [.. data.Where((_, i) => i % 25 == 0)];
         int keep = Math.Max(1, (int)(share * data.Length));
         var selector = MagnitudeSelector.FromSample(keep, data.Length, sample);
@@ -150,5 +156,6 @@ public class MagnitudeSelectorTests
 
     private static uint Bits(float value) => BitConverter.SingleToUInt32Bits(MathF.Abs(value));
 
-    private static double Gauss(Random random) => Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(Math.Tau * random.NextDouble());
+    private static double Gauss(Random random) =>
+        Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(Math.Tau * random.NextDouble());
 }

@@ -21,9 +21,10 @@ internal sealed unsafe partial class CpuStream<T>
         }
     }
 
-    // Two comparisons per register tell which lanes lie above the bracket, which are counted by their number, and which lie
-    // within. Those are moved to the tile's front, where nothing is left to read, and counted one by one in a loop that has
-    // nothing to guess. A zero delta is frequent (a tensor that training did not touch), so zeros too are counted by their number.
+    // Two comparisons per register tell which lanes lie above the bracket, which are counted by their number, and which
+    // lie within. Those are moved to the tile's front, where nothing is left to read, and counted one by one in a loop
+    // that has nothing to guess. A zero delta is frequent (a tensor that training did not touch), so zeros too are
+    // counted by their number.
     private static void Count(float* deltas, int length, MagnitudeHistogram histogram)
     {
         uint low = histogram.Low;
@@ -68,9 +69,9 @@ internal sealed unsafe partial class CpuStream<T>
     }
 
     /// <summary>
-    /// Writes the lanes whose bit is set one after the other; returns how many. May write a whole register. With AVX2 the
-    /// places of the set bits are gathered as bytes of a word (a mask byte per lane, then an extraction from the bytes 0, 1, ... 7)
-    /// and become the index of a permutation.
+    /// Writes the lanes whose bit is set one after the other; returns how many. May write a whole register. With AVX2
+    /// the places of the set bits are gathered as bytes of a word (a mask byte per lane, then an extraction from the
+    /// bytes 0, 1, ... 7) and become the index of a permutation.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int Compact(T values, uint keep, uint* source, uint* destination)
@@ -78,7 +79,8 @@ internal sealed unsafe partial class CpuStream<T>
         T.Store(values, (byte*)source, sizeof(float));
         if (T.Count == 16 && Avx512F.IsSupported)
         {
-            Vector512<uint> lane = Vector512.Create(1u, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768);
+            Vector512<uint> lane = Vector512.Create(
+                1u, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768);
             Vector512<uint> mask = Vector512.Equals(Vector512.Create(keep) & lane, lane);
             Avx512F.Compress(Vector512<uint>.Zero, mask, Vector512.Load(source)).Store(destination);
         }

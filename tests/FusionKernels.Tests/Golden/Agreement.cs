@@ -26,14 +26,20 @@ internal static class Agreement
     public static int[] Disagreements(IReadOnlyList<double> expected, IReadOnlyList<double> actual, double bound) =>
         [.. Enumerable.Range(0, expected.Count).Where(i => !Agrees(expected[i], actual[i], bound))];
 
+    /// <summary>What is wrong with a tensor, or <c>null</c>.</summary>
+    public static string? Disagreement(IReadOnlyList<double> expected, IReadOnlyList<double> actual, double bound, string what)
+    {
+        if (actual.Count != expected.Count)
+            return $"{what}: {actual.Count} elements instead of {expected.Count}";
+        int[] wrong = Disagreements(expected, actual, bound);
+        return wrong.Length == 0 ? null : Describe(expected, actual, wrong, bound, what);
+    }
+
     /// <summary>Asserts that all elements agree within a fraction of the largest.</summary>
     public static void Assert(IReadOnlyList<double> expected, IReadOnlyList<double> actual, double tolerance, string what)
     {
-        NUnit.Framework.Assert.That(actual, Has.Count.EqualTo(expected.Count), what);
-        double bound = Bound(expected, tolerance);
-        int[] wrong = Disagreements(expected, actual, bound);
-        if (wrong.Length > 0)
-            NUnit.Framework.Assert.Fail(Describe(expected, actual, wrong, bound, what));
+        string? disagreement = Disagreement(expected, actual, Bound(expected, tolerance), what);
+        NUnit.Framework.Assert.That(disagreement, Is.Null, disagreement ?? "");
     }
 
     /// <summary>One line about the elements that disagree.</summary>

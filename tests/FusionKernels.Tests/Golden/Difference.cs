@@ -4,7 +4,7 @@ using System.Text.Json;
 namespace FusionKernels.Tests.Golden;
 
 /// <summary>
-/// A known difference from mergekit: an entry of <c>mergekit/differences.json</c>. It applies to every case whose facts match, so
+/// A known difference from what a case records: an entry of <c>differences.json</c>. It applies to every case whose facts match, so
 /// that cases of the same kind with other ids are covered too; its ids only inform.
 /// </summary>
 internal sealed record Difference(
@@ -17,7 +17,7 @@ internal sealed record Difference(
     private static readonly JsonSerializerOptions s_spelling = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
 
     private static readonly Lazy<IReadOnlyList<Difference>> s_all = new(() => JsonSerializer.Deserialize<Difference[]>(
-        File.ReadAllText(Path.Combine(GoldenFolder.Shipped, "mergekit", "differences.json")), s_spelling)!);
+        File.ReadAllText(Path.Combine(GoldenFolder.Shipped, "differences.json")), s_spelling)!);
 
     /// <summary>All entries.</summary>
     public static IReadOnlyList<Difference> All => s_all.Value;

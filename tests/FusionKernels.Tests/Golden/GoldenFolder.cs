@@ -21,7 +21,8 @@ internal sealed record GoldenFolder(string Name, string Path, JsonElement Manife
 
     /// <summary>mergekit's whole recipes.</summary>
     public static IEnumerable<GoldenFolder> Recipes =>
-        All.Where(f => f.Manifest.TryGetProperty("format", out var format) && format.ValueEquals("mergekit-recipes"));
+        All.Where(f => f.Manifest.TryGetProperty("format", out var format)
+            && format.ValueKind == JsonValueKind.String && format.ValueEquals("mergekit-recipes"));
 
     /// <summary>Cases of single kernels and formulas.</summary>
     public static IEnumerable<GoldenFolder> Kernels => All.Where(f => f.Manifest.TryGetProperty("conventions", out _));

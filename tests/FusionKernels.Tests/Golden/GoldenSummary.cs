@@ -24,7 +24,7 @@ internal sealed class GoldenSummary
         foreach (var folder in s_verdicts.GroupBy(v => v.Folder).OrderBy(g => g.Key, StringComparer.Ordinal))
         {
             var count = folder.ToLookup(v => v.Status);
-            int differences = s_differences.Count(d => d.Id.StartsWith(folder.Key + "/", StringComparison.Ordinal));
+            int differences = s_differences.Select(d => d.Id).Distinct().Count(id => id.StartsWith(folder.Key + "/", StringComparison.Ordinal));
             TestContext.Progress.WriteLine(
                 $"golden {folder.Key}: {folder.Count()} cases, {count[TestStatus.Passed].Count()} passed " +
                 $"({differences} by a known difference), {count[TestStatus.Failed].Count()} failed, " +
@@ -35,7 +35,7 @@ internal sealed class GoldenSummary
 
         foreach (var difference in s_differences.GroupBy(d => d.Difference.Name))
         {
-            string ids = string.Join(", ", difference.Select(d => d.Id).Order(StringComparer.Ordinal));
+            string ids = string.Join(", ", difference.Select(d => d.Id).Distinct().Order(StringComparer.Ordinal));
             TestContext.Progress.WriteLine($"difference {difference.Key}: {difference.First().Difference.Reason}: {ids}");
         }
     }

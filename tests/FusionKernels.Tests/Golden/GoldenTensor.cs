@@ -1,6 +1,4 @@
-using System.Buffers.Binary;
 using System.Runtime.InteropServices;
-using System.Text.Json;
 
 namespace FusionKernels.Tests.Golden;
 
@@ -27,6 +25,10 @@ internal sealed record GoldenTensor(string Dtype, IReadOnlyList<long> Shape, byt
 
     /// <summary>The elements as floats.</summary>
     public float[] Floats => Array.ConvertAll(Values, x => (float)x);
+
+    /// <summary>An F32 tensor.</summary>
+    public static GoldenTensor F32(IReadOnlyList<long> shape, IEnumerable<float> values) =>
+        new("F32", shape, MemoryMarshal.AsBytes<float>(values.ToArray()).ToArray());
 
     private double[] Cast<T>(Func<T, double> widen)
         where T : struct => MemoryMarshal.Cast<byte, T>(Bytes).ToArray().Select(widen).ToArray();

@@ -2,9 +2,7 @@ namespace FusionKernels.Tests.Golden;
 
 /// <summary>
 /// The methods that merge task vectors (task_arithmetic, ties, dare_*, breadcrumbs*, della*) as scalar code with every step
-/// written out, in several readings: every step rounded to the working type (<see cref="RoundingEachStep"/>) as mergekit does, or
-/// fp32 with one rounding at the end (<see cref="RoundingOnce"/>) as the product does. The two judge the elements at which a yes/no
-/// decision depends on the precision: the kept set of a trim, and the elected sign. <see cref="AsMergekit"/> also has its defect.
+/// written out. Its decisions per element: bit 0 the elected sign, then two bits per model, whether it is kept and whether it agrees.
 /// </summary>
 internal sealed class TaskVectorFormula
 {
@@ -23,13 +21,13 @@ internal sealed class TaskVectorFormula
     private readonly TensorCase _case;
     private readonly WorkingType _working;
     private readonly bool _keepsDefect;
-
     private readonly int _turned;
+    private readonly ulong[] _decisions;
 
-    private TaskVectorFormula(TensorCase source, WorkingType working, bool keepsDefect, int turned = 0)
+    private TaskVectorFormula(TensorCase source, WorkingType working, bool keepsDefect, int turned)
     {
         (_case, _working, _keepsDefect, _turned) = (source, working, keepsDefect, turned);
-        Compute();
+        _decisions = new ulong[source.BaseModel!.Tensor.Values.Length];
     }
 
     private enum Trim
@@ -41,32 +39,21 @@ internal sealed class TaskVectorFormula
         RecordedUnlessNone,
     }
 
-    /// <summary>The merged elements.</summary>
-    public float[] Values { get; private set; } = [];
-
-    /// <summary>Per element the decisions: bit 0 the elected sign, then two bits per model: kept, and agrees.</summary>
-    public ulong[] Decisions { get; private set; } = [];
-
     /// <summary>Whether this is the formula of a case's method.</summary>
     public static bool Covers(TensorCase source) => s_methods.ContainsKey(source.Method);
 
-    /// <summary>Rounds every step, and drops the whole delta where no outlier is to be cut.</summary>
-    public static TaskVectorFormula AsMergekit(TensorCase source) => new(source, Storage(source), keepsDefect: true);
-
-    /// <summary>Rounds every step to the working type.</summary>
+    /// <summary>Computes the case.</summary>
     /// <param name="source">The case.</param>
-    /// <param name="turned">
-    /// A bit for each model whose ties at the border of the trim are to be decided the other way: the kept ones dropped, the dropped kept.
-    /// </param>
-    public static TaskVectorFormula RoundingEachStep(TensorCase source, int turned = 0) =>
-        new(source, Storage(source), keepsDefect: false, turned);
+    /// <param name="working">Every step is rounded to it.</param>
+    /// <param name="keepsDefect">Whether the whole delta is dropped where no outlier is to be cut, as in mergekit.</param>
+    /// <param name="turned">A bit for each model whose ties at the border of the trim are decided the other way.</param>
+    public static Reading Read(TensorCase source, WorkingType working, bool keepsDefect, int turned)
+    {
+        var formula = new TaskVectorFormula(source, working, keepsDefect, turned);
+        return new Reading(formula.Compute(), formula._decisions);
+    }
 
-    /// <summary>Rounds once at the end.</summary>
-    public static TaskVectorFormula RoundingOnce(TensorCase source) => new(source, WorkingType.F32, keepsDefect: false);
-
-    private static WorkingType Storage(TensorCase source) => source.Dtype ?? WorkingType.Of(source.BaseModel!.Tensor.Dtype);
-
-    private void Compute()
+    private float[] Compute()
     {
         var flags = s_methods[_case.Method];
         var origin = _case.BaseModel!.Tensor;
@@ -74,7 +61,6 @@ internal sealed class TaskVectorFormula
         int n = y.Length;
         var models = _case.Experts.Where(m => Fits(m, origin)).ToArray();
         float[][] deltas = new float[models.Length][];
-        Decisions = new ulong[n];
         int masksUsed = 0;
         for (int i = 0; i < models.Length; i++)
         {
@@ -93,7 +79,7 @@ internal sealed class TaskVectorFormula
             if (kept is not null)
                 kept = Sparsify(delta, kept, flags, turnsTies: ((_turned >> i) & 1) != 0);
             for (int j = 0; j < n; j++)
-                Decisions[j] |= kept?[j] != false ? 1ul << ((2 * i) + 1) : 0;
+                _decisions[j] |= kept?[j] != false ? 1ul << ((2 * i) + 1) : 0;
         }
 
         float[] weights = [.. models.Select(m => _working.Round((float)_case.Parameter(m, "weight", double.NaN)))];
@@ -110,9 +96,9 @@ internal sealed class TaskVectorFormula
                 mix = _working.Round(Sum(g.Zip(agrees, (v, a) => v * (a ? 1 : 0))));
                 divisor = _working.Round(Sum(weights.Zip(agrees, (w, a) => w * (a ? 1 : 0))));
                 divisor = divisor == 0 ? 1 : divisor;
-                Decisions[j] |= positive ? 1ul : 0;
+                _decisions[j] |= positive ? 1ul : 0;
                 for (int i = 0; i < g.Length; i++)
-                    Decisions[j] |= agrees[i] ? 1ul << ((2 * i) + 2) : 0;
+                    _decisions[j] |= agrees[i] ? 1ul << ((2 * i) + 2) : 0;
             }
             else
             {
@@ -128,7 +114,7 @@ internal sealed class TaskVectorFormula
             y[j] = _working.Round(y[j] + mix);
         }
 
-        Values = [.. y.Select((_case.OutDtype ?? Storage(_case)).Round)];
+        return [.. y.Select((_case.OutDtype ?? MethodFormula.Storage(_case)).Round)];
     }
 
     private float[] Load(GoldenTensor tensor) => [.. tensor.Floats.Select(_working.Round)];

@@ -15,7 +15,7 @@ internal sealed class TaskVectorFormulaTests : GoldenFixture
         int cases = 0, equal = 0;
         foreach (var source in sources.Where(s => s.Expected is not null && TaskVectorFormula.Covers(s)))
         {
-            double[] computed = [.. TaskVectorFormula.AsMergekit(source).Values];
+            double[] computed = [.. TaskVectorFormula.Read(source, MethodFormula.Storage(source), keepsDefect: true, turned: 0).Values];
             cases++;
             equal += computed.AsSpan().SequenceEqual(source.Expected!.Values) ? 1 : 0;
             Agreement.Assert(source.Expected.Values, computed, 1e-6, source.Id);

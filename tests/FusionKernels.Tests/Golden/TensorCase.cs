@@ -75,7 +75,11 @@ internal sealed record TensorCase
         "kept" => FewestKept("density", 1),
         "outliers" => FewestKept("gamma", 0.01),
         "weight_sum" => WeightSum(),
-        "overflows" => Expected is not null && TaskVectorFormula.Covers(this) ? Overflows() : null,
+        "overflows" => Expected is not null && MethodFormula.Covers(this) ? Overflows() : null,
+        "invents_nonfinite" => Expected is null ? null
+            : Word(Models.All(m => m.Tensor.Values.All(double.IsFinite)) && !Expected.Values.All(double.IsFinite)),
+        "has_base" => Word(Base is not null),
+        "widened" => Expected is null || Dtype is null ? null : Word(WorkingType.Of(Expected.Dtype) != (OutDtype ?? Dtype)),
         "extra_axes" => Count((Expected?.Shape.Count ?? 0) - (Expected is null ? 0 : Models[0].Tensor.Shape.Count)),
         _ => null,
     };
@@ -113,13 +117,15 @@ internal sealed record TensorCase
     /// <summary>Whether a step leaves the working type's range where fp32 does not.</summary>
     private string Overflows()
     {
-        float[] steps = TaskVectorFormula.RoundingEachStep(this).Values, once = TaskVectorFormula.RoundingOnce(this).Values;
-        return steps.Zip(once).Any(v => !float.IsFinite(v.First) && float.IsFinite(v.Second)) ? "yes" : "no";
+        float[] steps = MethodFormula.RoundingEachStep(this).Values, once = MethodFormula.RoundingOnce(this).Values;
+        return Word(steps.Zip(once).Any(v => !float.IsFinite(v.First) && float.IsFinite(v.Second)));
     }
 
     private string FewestKept(string fraction, double fallback) => Count(Experts
         .Select(m => (int)(Parameter(m, fraction, fallback) * m.Tensor.Values.Length))
         .DefaultIfEmpty(int.MaxValue).Min());
+
+    private static string Word(bool value) => value ? "yes" : "no";
 
     private static string Count(int count) => count.ToString(CultureInfo.InvariantCulture);
 

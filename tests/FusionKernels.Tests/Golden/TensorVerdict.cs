@@ -20,7 +20,7 @@ internal static class TensorVerdict
             return $"shape [{string.Join(", ", merged.Shape)}] instead of [{string.Join(", ", expected.Shape)}]";
         double bound = Agreement.Bound(expected.Values, Coarsest(source, expected));
         int[] wrong = Agreement.Disagreements(expected.Values, merged.Values, bound);
-        if (wrong.Length > 0 && TaskVectorFormula.Covers(source))
+        if (wrong.Length > 0 && MethodFormula.Covers(source))
             wrong = [.. wrong.Except(DecidedByPrecision(source, merged, bound))];
         return wrong.Length == 0 ? null : Agreement.Describe(expected.Values, merged.Values, wrong, bound, "against mergekit");
     }
@@ -39,8 +39,8 @@ internal static class TensorVerdict
     private static IEnumerable<int> DecidedByPrecision(TensorCase source, GoldenTensor merged, double bound)
     {
         int models = source.TiesAreFree ? source.Experts.Count() : 0;
-        var mergekit = Enumerable.Range(0, 1 << models).Select(turned => TaskVectorFormula.RoundingEachStep(source, turned)).ToArray();
-        var product = TaskVectorFormula.RoundingOnce(source);
+        var mergekit = Enumerable.Range(0, 1 << models).Select(turned => MethodFormula.RoundingEachStep(source, turned)).ToArray();
+        var product = MethodFormula.RoundingOnce(source);
         return Enumerable.Range(0, merged.Values.Length).Where(i =>
             Agreement.Agrees(product.Values[i], merged.Values[i], bound)
             && mergekit.Any(reading => reading.Decisions[i] != product.Decisions[i]
@@ -57,31 +57,47 @@ internal static class TensorVerdict
             return refusal is null ? "not refused" : null;
         if (merged is null)
             return $"refused: {refusal}";
-        switch (expectation)
+        return expectation switch
         {
-            case "accepted":
-                return null;
-            case "formula":
-                return Compare([.. TaskVectorFormula.RoundingOnce(source).Values.Select(v => (double)v)], merged);
-            case "base":
-                return Compare(source.BaseModel!.Tensor.Values, merged);
-            case "values":
-                return Compare(source.Expected!.Values, merged);
-            case "finite":
-                int at = Array.FindIndex(merged.Values, v => !double.IsFinite(v));
-                return at < 0 ? null : $"element {at} is {merged.Values[at]}";
-            default:
-                throw new ArgumentException($"differences.json expects '{expectation}', which the runner does not know.");
-        }
+            "accepted" => null,
+            "formula" => Compare([.. MethodFormula.RoundingOnce(source).Values.Select(v => (double)v)], merged),
+            "base" => Compare(source.BaseModel!.Tensor.Values, merged),
+            "values" => CompareValues(source, merged),
+            "repaired" => CompareRepaired(source, merged),
+            "common rows" => merged.Shape[0] == source.Models.Min(m => m.Tensor.Shape[0]) ? null : $"{merged.Shape[0]} rows",
+            "line" => Compare(Line(source), merged),
+            _ => throw new ArgumentException($"differences.json expects '{expectation}', which the runner does not know."),
+        };
+    }
+
+    /// <summary>mergekit's values in another dtype.</summary>
+    private static string? CompareValues(TensorCase source, GoldenTensor merged)
+    {
+        double bound = Agreement.Bound(source.Expected!.Values, WorkingType.Of(merged.Dtype));
+        int[] wrong = [.. Agreement.Disagreements(source.Expected.Values, merged.Values, bound)
+            .Except(MethodFormula.Covers(source) ? DecidedByPrecision(source, merged, bound) : [])];
+        return wrong.Length == 0 ? null : Agreement.Describe(source.Expected.Values, merged.Values, wrong, bound, "against the correction");
+    }
+
+    /// <summary>mergekit's values where those are finite, finite values elsewhere.</summary>
+    private static string? CompareRepaired(TensorCase source, GoldenTensor merged)
+    {
+        double[] expected = source.Expected!.Values;
+        double bound = Agreement.Bound(expected, WorkingType.Of(merged.Dtype));
+        int[] wrong = [.. Agreement.Disagreements(expected, merged.Values, bound)
+            .Where(i => double.IsFinite(expected[i]) || !double.IsFinite(merged.Values[i]))];
+        return wrong.Length == 0 ? null : Agreement.Describe(expected, merged.Values, wrong, bound, "against the correction");
+    }
+
+    /// <summary>The weighted average of the models.</summary>
+    private static double[] Line(TensorCase source)
+    {
+        double[] weights = [.. source.Experts.Select(m => source.Parameter(m, "weight", 1) / source.Experts.Sum(n => source.Parameter(n, "weight", 1)))];
+        return [.. Enumerable.Range(0, source.Models[0].Tensor.Values.Length)
+            .Select(j => source.Experts.Zip(weights, (m, w) => m.Tensor.Values[j] * w).Sum())];
     }
 
     /// <summary>Compares values alone, in the merged tensor's precision.</summary>
-    private static string? Compare(double[] expected, GoldenTensor merged)
-    {
-        if (expected.Length != merged.Values.Length)
-            return $"{merged.Values.Length} elements instead of {expected.Length}";
-        double bound = Agreement.Bound(expected, WorkingType.Of(merged.Dtype));
-        int[] wrong = Agreement.Disagreements(expected, merged.Values, bound);
-        return wrong.Length == 0 ? null : Agreement.Describe(expected, merged.Values, wrong, bound, "against the correction");
-    }
+    private static string? Compare(double[] expected, GoldenTensor merged) => Agreement.Disagreement(
+        expected, merged.Values, Agreement.Bound(expected, WorkingType.Of(merged.Dtype)), "against the correction");
 }

@@ -1,0 +1,88 @@
+using System.Globalization;
+using System.Text.Json;
+using FusionKernels.Kernels;
+
+namespace FusionKernels.Tests.Golden;
+
+/// <summary>Formulas of papers on eight elements, small enough to check by hand.</summary>
+internal sealed class FormulaGoldenTests : GoldenFixture
+{
+    // The base of the eight-element cases; their file holds what is computed from it.
+    private static readonly float[] s_origin = [1.0f, -1.0f, 0.5f, 0.0f, 2.0f, -0.3f, 0.7f, 0.1f];
+
+    private static readonly Dictionary<string, Action<JsonElement, float[][]>> s_formulas = new()
+    {
+        ["ties_K0.5"] = Ties,
+        ["dare_p0.5"] = Dare,
+        ["emr"] = Emr,
+        ["philox4x32_10"] = Philox4x32,
+    };
+
+    private static IEnumerable<TestCaseData> Cases =>
+        from folder in GoldenFolder.Formulas
+        from entry in folder.Manifest.EnumerateObject()
+        select Named(folder.Name, entry.Name, folder, entry.Name);
+
+    [TestCaseSource(nameof(Cases))]
+    public void Formula(GoldenFolder folder, string name)
+    {
+        if (!s_formulas.TryGetValue(name, out var check))
+        {
+            IgnoreOperation(name.Split('_')[0]);
+            return;
+        }
+
+        check(folder.Manifest.GetProperty(name), Rows(folder.Manifest.GetProperty("ties_K0.5").GetProperty("tau")));
+    }
+
+    private static void Ties(JsonElement golden, float[][] taus)
+    {
+        foreach (string function in new[] { "sum", "mean", "max" })
+            Close(golden.GetProperty(function), Formulas.Ties(taus, 0.5, function), function);
+        Close(golden.GetProperty("trimmed"), [.. taus.SelectMany(t => Formulas.Ties([t], 0.5, "sum"))], "trimmed");
+    }
+
+    private static void Dare(JsonElement golden, float[][] taus)
+    {
+        using var formulas = new Formulas();
+        float[][] kept = Rows(golden.GetProperty("keep_mask"));
+        float[][] dropped = [.. taus.Zip(kept, (t, k) => formulas.Dropped(t, [.. k.Select(v => v != 0)], 0.5))];
+        Close(golden.GetProperty("rescaled"), [.. dropped.SelectMany(d => d).Select(v => (double)v)], "rescaled");
+        Close(golden.GetProperty("merged_lambda1"), [.. formulas.Sum(s_origin, dropped).Select(v => (double)v)], "merged");
+    }
+
+    private static void Emr(JsonElement golden, float[][] taus)
+    {
+        using var formulas = new Formulas();
+        float[] unified = formulas.Unified(taus);
+        bool[][] masks = [.. taus.Select(t => Formulas.Agreeing(t, unified))];
+        double[] scales = [.. taus.Zip(masks, (t, m) => formulas.MeanMagnitude(t) / formulas.MeanMagnitude(unified, m))];
+        Close(golden.GetProperty("unified"), [.. unified.Select(v => (double)v)], "unified");
+        Close(golden.GetProperty("masks"), [.. masks.SelectMany(m => m).Select(k => k ? 1.0 : 0.0)], "masks");
+        Close(golden.GetProperty("rescalers"), scales, "rescalers");
+        Close(golden.GetProperty("task0"), [.. formulas.Reconstruct(s_origin, unified, masks[0], scales[0]).Select(v => (double)v)], "task0");
+    }
+
+    private static void Philox4x32(JsonElement golden, float[][] taus)
+    {
+        foreach (var vector in golden.EnumerateArray())
+        {
+            ulong[] counter = Words(vector, "ctr"), key = Words(vector, "key"), expected = Words(vector, "out");
+            var random = new Philox(key[0] | (key[1] << 32), counter[2] | (counter[3] << 32));
+            var (w0, w1, w2, w3) = random.Block(counter[0] | (counter[1] << 32));
+            Assert.That(new ulong[] { w0, w1, w2, w3 }, Is.EqualTo(expected));
+        }
+    }
+
+    private static ulong[] Words(JsonElement vector, string name) => [.. vector.GetProperty(name).EnumerateArray()
+        .Select(w => ulong.Parse(w.GetString()!, NumberStyles.HexNumber, CultureInfo.InvariantCulture))];
+
+    private static float[][] Rows(JsonElement matrix) =>
+        [.. matrix.EnumerateArray().Select(r => r.EnumerateArray().Select(v => v.GetSingle()).ToArray())];
+
+    private static void Close(JsonElement expected, double[] actual, string what) => Agreement.Assert(Flat(expected), actual, 1e-6, what);
+
+    private static double[] Flat(JsonElement element) => element.ValueKind == JsonValueKind.Array
+        ? [.. element.EnumerateArray().SelectMany(Flat)]
+        : [element.GetDouble()];
+}

@@ -1,0 +1,85 @@
+using FusionKernels.Kernels;
+
+namespace FusionKernels.Tests.Golden;
+
+/// <summary>What the product computes for the formulas of the golden cases, by its kernels or by its methods.</summary>
+internal sealed class Formulas : IDisposable
+{
+    private readonly HostKernels _kernels = new();
+
+    /// <summary>A function of TIES, paper variant, on task vectors that are each a whole model.</summary>
+    public static double[] Ties(float[][] taus, double density, string function) => ProductMerge.Run(
+        OverZeros("ties", taus, new Dictionary<string, double> { ["weight"] = 1, ["density"] = density }),
+        ("variant", "paper"),
+        ("function", function)).Values;
+
+    /// <summary>A method of the product on one tensor in F32.</summary>
+    public static double[] Method(string method, float[] origin, float[][] models, params (string Name, double Value)[] parameters)
+    {
+        long[] shape = [origin.Length];
+        return ProductMerge.Run(new TensorCase
+        {
+            Id = method,
+            Method = method,
+            Base = "base",
+            Models =
+            [
+                .. models.Select((m, i) => new CaseModel($"m{i}", GoldenTensor.F32(shape, m), new Dictionary<string, double>())),
+                new CaseModel("base", GoldenTensor.F32(shape, origin), new Dictionary<string, double>()),
+            ],
+            Parameters = parameters.ToDictionary(p => p.Name, p => p.Value),
+        }).Values;
+    }
+
+    /// <summary>DARE: the masked elements times 1 / keep.</summary>
+    public float[] Dropped(float[] values, bool[] kept, double keep) =>
+        _kernels.Combine(new WeightedSum(1), null, new HostSource(values) { Kept = kept, Scale = (float)(1 / keep) });
+
+    /// <summary>The elements that a random mask keeps.</summary>
+    public bool[] Kept(Philox random, double drop, int length) => _kernels.Kept(Mask.Dropping(random, drop), length);
+
+    /// <summary>base + sum of deltas.</summary>
+    public float[] Sum(float[] origin, float[][] deltas) =>
+        _kernels.Combine(new WeightedSum(1), null, [new HostSource(origin), .. deltas.Select(d => new HostSource(d))]);
+
+    /// <summary>EMR's unified task vector.</summary>
+    public float[] Unified(float[][] taus) =>
+        _kernels.Combine(new DisjointMax(1, ZeroElectsNegative: true), null, [.. taus.Select(t => new HostSource(t))]);
+
+    /// <summary>EMR's mask of a task vector: where it has the unified vector's sign.</summary>
+    public static bool[] Agreeing(float[] tau, float[] unified) => [.. tau.Zip(unified, (t, u) => t * u > 0)];
+
+    /// <summary>mean |values| over the masked elements, divided by all.</summary>
+    public double MeanMagnitude(float[] values, bool[]? kept = null) =>
+        _kernels.AbsoluteSums(new HostSource(values) { Kept = kept })[0] / values.Length;
+
+    /// <summary>base + scale * masked values.</summary>
+    public float[] Reconstruct(float[] origin, float[] unified, bool[] kept, double scale) =>
+        _kernels.Combine(new WeightedSum(1), null, new HostSource(origin), new HostSource(unified) { Kept = kept, Scale = (float)scale });
+
+    /// <summary>Words of a random stream.</summary>
+    public uint[] Words(Philox random, int count) => _kernels.Words(random, 0, count);
+
+    /// <summary>Standard normals of a random stream.</summary>
+    public float[] Normals(Philox random, int count) => _kernels.Normals(random, count);
+
+    /// <inheritdoc/>
+    public void Dispose() => _kernels.Dispose();
+
+    private static TensorCase OverZeros(string method, float[][] taus, Dictionary<string, double> parameters)
+    {
+        long[] shape = [taus[0].Length];
+        return new TensorCase
+        {
+            Id = method,
+            Method = method,
+            Base = "base",
+            Models =
+            [
+                .. taus.Select((t, i) => new CaseModel($"m{i}", GoldenTensor.F32(shape, t), parameters)),
+                new CaseModel("base", GoldenTensor.F32(shape, new float[taus[0].Length]), new Dictionary<string, double>()),
+            ],
+            Parameters = new Dictionary<string, double>(),
+        };
+    }
+}

@@ -1,0 +1,223 @@
+using System.Text.Json;
+using FusionKernels.Kernels;
+
+namespace FusionKernels.Tests.Golden;
+
+/// <summary>Cases of kernels and formulas computed in double precision by an independent implementation.</summary>
+internal sealed class KernelGoldenTests : GoldenFixture
+{
+    private static readonly Dictionary<string, Func<KernelCase, Dictionary<string, double[]>>> s_operations = new()
+    {
+        ["philox"] = Philox4x32,
+        ["dare"] = Dare,
+        ["ties"] = Ties,
+        ["emr"] = Emr,
+        ["slerp"] = Slerp,
+        ["misc/task_arithmetic"] = c => PerTensor(c, "task_arithmetic", "task_arithmetic", 3, ("weight", 1), ("lambda", c.Number("task_arithmetic_scale"))),
+        ["misc/model_stock"] = c => PerTensor(c, "model_stock", "model_stock", 3),
+        ["misc/model_stock2"] = c => PerTensor(c, "model_stock2", "model_stock", 2),
+        ["misc/slerp0.3"] = c => c.TensorNames("base").ToDictionary(
+            t => $"slerp0.3.{t}",
+            t => Formulas.Method("slerp", c.Input($"t0.{t}").Floats, [c.Input($"t1.{t}").Floats], ("t", c.Number("slerp_t")))),
+    };
+
+    // Where mergekit and the implementation behind these cases follow different conventions, the product follows mergekit.
+    private static readonly Dictionary<string, Func<KernelCase, string, double[]>> s_conventions = new()
+    {
+        ["mean cosine"] = MeanCosine,
+        ["right angle"] = (c, _) => [.. c.Input("a").Values.Select(v => v * Math.Cos(Math.PI / 4))],
+    };
+
+    // A case of many small formulas is one test for each of them.
+    private static IEnumerable<TestCaseData> Cases =>
+        from folder in GoldenFolder.Kernels
+        from json in folder.Records("cases")
+        let name = json.GetProperty("name").GetString()!
+        from part in json.GetProperty("op").ValueEquals("misc") ? Parts(json) : [""]
+        select Named(folder.Name, name + part, folder, json, part);
+
+    [TestCaseSource(nameof(Cases))]
+    public void Case(GoldenFolder folder, JsonElement json, string part)
+    {
+        string operation = json.GetProperty("op").GetString()! + part;
+        if (!s_operations.TryGetValue(operation, out var compute))
+        {
+            IgnoreOperation(part.Length > 0 ? part[1..] : operation);
+            return;
+        }
+
+        var source = new KernelCase(json, folder.Tensors(json.GetProperty("file").GetString()!));
+        var computed = compute(source);
+        Assert.That(computed, Is.Not.Empty);
+        foreach (var (output, values) in computed)
+        {
+            string check = json.GetProperty("outputs").GetProperty(output).GetString()!;
+            double tolerance = check == "exact" ? 0 : json.GetProperty("tol").GetProperty("f32").GetDouble();
+            double[] expected = source.Expected(output);
+            string? disagreement = Agreement.Disagreement(expected, values, Agreement.Bound(expected, tolerance), output);
+            if (Difference.Of(fact => fact == "kernel" ? operation : fact == "output" ? output : null) is { } difference)
+            {
+                double[] corrected = s_conventions[difference.Expect[0]](source, output);
+                difference.Decide(
+                    $"{folder.Name}/{json.GetProperty("name").GetString()}{part}",
+                    disagreement,
+                    Agreement.Disagreement(corrected, values, Agreement.Bound(corrected, tolerance), output));
+            }
+            else
+            {
+                Assert.That(disagreement, Is.Null, disagreement ?? "");
+            }
+        }
+    }
+
+    // An output's name without the name of the tensor at its end.
+    private static IEnumerable<string> Parts(JsonElement json)
+    {
+        string[] tensors = [.. json.GetProperty("inputs").EnumerateArray().Select(i => i.GetString()!)
+            .Where(i => i.StartsWith("base.", StringComparison.Ordinal)).Select(i => i["base".Length..])];
+        return json.GetProperty("outputs").EnumerateObject().Select(o => o.Name).Select(output =>
+        {
+            string tensor = tensors.FirstOrDefault(t => output.EndsWith(t, StringComparison.Ordinal)) ?? "";
+            return "/" + output[..^tensor.Length];
+        }).Distinct();
+    }
+
+    /// <summary>Model stock by the mean of the cosines, in double precision.</summary>
+    private static double[] MeanCosine(KernelCase c, string output)
+    {
+        string tensor = output["model_stock.".Length..];
+        double[] origin = c.Input($"base.{tensor}").Values;
+        double[][] models = [.. Enumerable.Range(0, 3).Select(i => c.Input($"t{i}.{tensor}").Values)];
+        double[][] deltas = [.. models.Select(m => m.Zip(origin, (x, b) => x - b).ToArray())];
+        double cosine = (Cosine(0, 1) + Cosine(0, 2) + Cosine(1, 2)) / 3;
+        double t = 3 * cosine / (1 + (2 * cosine));
+        return [.. origin.Select((b, j) => (t * models.Average(m => m[j])) + ((1 - t) * b))];
+
+        double Cosine(int i, int j) => Dot(i, j) / Math.Sqrt(Dot(i, i) * Dot(j, j));
+
+        double Dot(int i, int j) => deltas[i].Zip(deltas[j], (x, y) => x * y).Sum();
+    }
+
+    private static Dictionary<string, double[]> Philox4x32(KernelCase c)
+    {
+        var computed = new Dictionary<string, double[]>();
+        for (int i = 0; i < 3; i++)
+        {
+            double[] counter = c.Input($"ctr{i}").Values, key = c.Input($"key{i}").Values;
+            var random = new Philox(Join(key[0], key[1]), Join(counter[2], counter[3]));
+            var (w0, w1, w2, w3) = random.Block(Join(counter[0], counter[1]));
+            computed[$"words{i}"] = [w0, w1, w2, w3];
+        }
+
+        using var formulas = new Formulas();
+        var stream = new Philox(c.Integer("seed"), c.Integer("stream"));
+        uint[] words = formulas.Words(stream, (int)c.Integer("n"));
+        computed["words_seq"] = [.. words.Select(w => (double)w)];
+        computed["uniform24"] = [.. words.Select(w => (w >> 8) / (double)(1 << 24))];
+        computed["normal"] = Doubles(formulas.Normals(stream, words.Length));
+        return computed;
+
+        static ulong Join(double low, double high) => (ulong)low | ((ulong)high << 32);
+    }
+
+    private static Dictionary<string, double[]> Dare(KernelCase c)
+    {
+        var computed = new Dictionary<string, double[]>();
+        using var formulas = new Formulas();
+        float[] x = c.Input("x").Floats;
+        foreach (var p in c.Parameter("p").EnumerateArray())
+        {
+            bool[] kept = formulas.Kept(new Philox(c.Integer("seed"), c.Integer("stream")), p.GetDouble(), x.Length);
+            computed[$"keep_p{p}"] = Doubles(kept);
+            computed[$"out_p{p}"] = Doubles(formulas.Dropped(x, kept, 1 - p.GetDouble()));
+        }
+
+        return computed;
+    }
+
+    // A model alone elects its own signs, so what it keeps is what remains of it. The elected signs themselves show in sum and max.
+    private static Dictionary<string, double[]> Ties(KernelCase c)
+    {
+        var computed = new Dictionary<string, double[]>();
+        var rows = c.Rows("tv");
+        foreach (var k in c.Parameter("K").EnumerateArray())
+        {
+            double density = k.GetDouble() > 1 ? k.GetDouble() / 100 : k.GetDouble();
+            foreach (var function in c.Parameter("funcs").EnumerateArray())
+                computed[$"{function}_K{k}"] = Formulas.Ties(rows, density, function.GetString()!);
+            computed[$"kept_K{k}"] = [.. rows.SelectMany(r => Formulas.Ties([r], density, "sum").Select(v => v != 0 ? 1.0 : 0.0))];
+        }
+
+        return computed;
+    }
+
+    private static Dictionary<string, double[]> Emr(KernelCase c)
+    {
+        var computed = new Dictionary<string, double[]>();
+        using var formulas = new Formulas();
+        int tasks = (int)c.Integer("num_tasks");
+        string[] tensors = c.TensorNames("base");
+        var taus = tensors.ToDictionary(t => t, t => c.Deltas(t, tasks));
+        var unified = tensors.ToDictionary(t => t, t => formulas.Unified(taus[t]));
+        var masks = tensors.ToDictionary(t => t, t => taus[t].Select(tau => Formulas.Agreeing(tau, unified[t])).ToArray());
+        double[] scales = [.. Enumerable.Range(0, tasks).Select(i =>
+            tensors.Sum(t => formulas.MeanMagnitude(taus[t][i])) / tensors.Sum(t => formulas.MeanMagnitude(unified[t], masks[t][i])))];
+        computed["rescale"] = scales;
+        foreach (string t in tensors)
+        {
+            computed[$"unified.{t}"] = Doubles(unified[t]);
+            computed[$"mask.{t}"] = [.. masks[t].SelectMany(Doubles)];
+            for (int i = 0; i < tasks; i++)
+                computed[$"theta{i}.{t}"] = Doubles(formulas.Reconstruct(c.Input($"base.{t}").Floats, unified[t], masks[t][i], scales[i]));
+        }
+
+        return computed;
+    }
+
+    private static Dictionary<string, double[]> Slerp(KernelCase c)
+    {
+        float[] a = c.Input("a").Floats, b = c.Input("b").Floats;
+        float[] zero = c.Input("zero").Floats, minus = [.. a.Select(v => -v)];
+        return new()
+        {
+            ["t0.25"] = Formulas.Method("slerp", a, [b], ("t", 0.25)),
+            ["t0.5"] = Formulas.Method("slerp", a, [b], ("t", 0.5)),
+            ["zero_t0.5"] = Formulas.Method("slerp", a, [zero], ("t", 0.5)),
+            ["anti_t0.25"] = Formulas.Method("slerp", a, [minus], ("t", 0.25)),
+        };
+    }
+
+    private static Dictionary<string, double[]> PerTensor(
+        KernelCase c, string output, string method, int models, params (string Name, double Value)[] parameters) => c.TensorNames("base").ToDictionary(
+        t => $"{output}.{t}",
+        t => Formulas.Method(method, c.Input($"base.{t}").Floats, [.. Enumerable.Range(0, models).Select(i => c.Input($"t{i}.{t}").Floats)], parameters));
+
+    private static double[] Doubles(float[] values) => Array.ConvertAll(values, v => (double)v);
+
+    private static double[] Doubles(bool[] values) => Array.ConvertAll(values, v => v ? 1.0 : 0.0);
+
+    /// <summary>One case: its parameters, inputs and expected outputs.</summary>
+    private sealed class KernelCase(JsonElement json, GoldenFile file)
+    {
+        public JsonElement Parameter(string name) => json.GetProperty("params").GetProperty(name);
+
+        public double Number(string name) => Parameter(name).GetDouble();
+
+        public ulong Integer(string name) => Parameter(name).GetUInt64();
+
+        public GoldenTensor Input(string name) => file["in." + name];
+
+        public double[] Expected(string name) => file["out." + name].Values;
+
+        /// <summary>The rows of a matrix.</summary>
+        public float[][] Rows(string name) => [.. Input(name).Floats.Chunk((int)Input(name).Shape[1])];
+
+        /// <summary>The tensors of a model whose inputs begin with a prefix.</summary>
+        public string[] TensorNames(string prefix) => [.. file.Names
+            .Where(n => n.StartsWith($"in.{prefix}.", StringComparison.Ordinal)).Select(n => n[(prefix.Length + 4)..])];
+
+        /// <summary>t_i - base for a tensor.</summary>
+        public float[][] Deltas(string tensor, int tasks) => [.. Enumerable.Range(0, tasks).Select(i =>
+            Input($"t{i}.{tensor}").Floats.Zip(Input($"base.{tensor}").Floats, (x, b) => x - b).ToArray())];
+    }
+}

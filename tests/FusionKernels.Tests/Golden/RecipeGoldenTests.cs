@@ -1,0 +1,124 @@
+using System.Text.Json;
+using FusionKernels.Safetensors;
+
+namespace FusionKernels.Tests.Golden;
+
+/// <summary>mergekit's whole recipes: the product reads the same file and models, and writes a folder to compare with mergekit's.</summary>
+internal sealed class RecipeGoldenTests : GoldenFixture
+{
+    private static IEnumerable<TestCaseData> Cases =>
+        from folder in GoldenFolder.Recipes
+        from json in folder.Records("cases")
+        select Named(folder.Name, json.GetProperty("name").GetString()!, folder, json);
+
+    [TestCaseSource(nameof(Cases))]
+    public async Task Recipe(GoldenFolder folder, JsonElement json)
+    {
+        if (json.TryGetProperty("cli", out var tool))
+            Assert.Ignore($"no tool {tool.GetString()}");
+        var options = json.GetProperty("options");
+        if (options.TryGetProperty("random_seed", out _))
+            Assert.Ignore("no random numbers of torch");
+        if (options.TryGetProperty("safe_serialization", out var safe) && !safe.GetBoolean())
+            Assert.Ignore("no output as pytorch_model.bin");
+
+        string name = json.GetProperty("name").GetString()!;
+        string? error = json.TryGetProperty("error", out var e) ? $"{e.GetString()}: {json.GetProperty("message").GetString()}" : null;
+        string output = Directory.CreateTempSubdirectory("golden-").FullName;
+        try
+        {
+            var merge = new RecipeRun(Path.Combine(folder.Path, "cases", name, "config.yml"), Options(folder, options));
+            string? refusal = await Refused(merge, output, mayLackMethod: error is null);
+            string? againstMergekit = (error, refusal) switch
+            {
+                (not null, null) => $"merged what mergekit refuses ({error})",
+                (not null, _) => null,
+                (null, not null) => $"refused: {refusal}",
+                _ => Compare(merge, Path.Combine(folder.Path, "cases", name, "out"), output),
+            };
+            if (Difference.Of(fact => fact == "recipe" ? name : fact == "error" ? error : null) is { } difference)
+            {
+                Assert.That(difference.Expect, Is.EqualTo(new[] { "accepted" }), "all that the runner knows of recipes");
+                difference.Decide($"{folder.Name}/{name}", againstMergekit, refusal);
+            }
+            else
+            {
+                Assert.That(againstMergekit, Is.Null, againstMergekit ?? "");
+            }
+        }
+        finally
+        {
+            Directory.Delete(output, recursive: true);
+        }
+    }
+
+    /// <summary>Runs the recipe; the product's refusal, or <c>null</c>.</summary>
+    private static async Task<string?> Refused(RecipeRun merge, string output, bool mayLackMethod)
+    {
+        try
+        {
+            var recipe = merge.Load();
+            if (mayLackMethod)
+                RequireMethod(recipe.MergeMethod);
+            await Merge.RunAsync(recipe, output, merge.Options);
+            return null;
+        }
+        catch (SourceUnavailableException e) when (e.Message.Contains("holds no safetensors file", StringComparison.Ordinal))
+        {
+            Assert.Ignore("no input from pytorch_model.bin");
+            return null;
+        }
+        catch (Exception e) when (e is not ResultStateException)
+        {
+            return Refusal(e);
+        }
+    }
+
+    private static MergeOptions Options(GoldenFolder folder, JsonElement options) => new()
+    {
+        Threads = 1,
+        Lenient = true,
+        ModelRoot = folder.Path,
+        MaxShardBytes = options.TryGetProperty("out_shard_size", out var size) ? size.GetInt64() : new MergeOptions().MaxShardBytes,
+    };
+
+    /// <summary>The first thing in which two output folders differ, or <c>null</c>.</summary>
+    private static string? Compare(RecipeRun merge, string expected, string output)
+    {
+        string? missing = Directory.EnumerateFiles(expected).Select(f => Path.GetFileName(f)!)
+            .Where(f => f != "README.md" && !f.StartsWith("mergekit", StringComparison.Ordinal))
+            .FirstOrDefault(f => !File.Exists(Path.Combine(output, f)));
+        if (missing is not null)
+            return $"no file {missing}";
+        Dictionary<string, GoldenTensor> theirs = Tensors(expected), ours = Tensors(output);
+        if (theirs.Keys.Except(ours.Keys).Concat(ours.Keys.Except(theirs.Keys)).FirstOrDefault() is { } odd)
+            return $"the tensor {odd} is only in {(ours.ContainsKey(odd) ? "the product's" : "mergekit's")} output";
+        foreach (var source in merge.Tensors(theirs))
+        {
+            if (TensorVerdict.AgainstMergekit(source, ours[source.Id], null) is { } wrong)
+                return $"{source.Id}: {wrong}";
+        }
+
+        return CompareConfig(expected, output, ours);
+    }
+
+    /// <summary>The keys of config.json that a merge edits. The vocabulary's size must be that of the embedding written.</summary>
+    private static string? CompareConfig(string expected, string output, Dictionary<string, GoldenTensor> tensors)
+    {
+        JsonElement theirs = Config(expected), ours = Config(output);
+        long rows = tensors["model.embed_tokens.weight"].Shape[0];
+        if (ours.GetProperty("vocab_size").GetInt64() != rows)
+            return $"config.json: vocab_size {ours.GetProperty("vocab_size")} with {rows} rows";
+        if (theirs.GetProperty("num_hidden_layers").GetInt64() != ours.GetProperty("num_hidden_layers").GetInt64())
+            return $"config.json: num_hidden_layers {ours.GetProperty("num_hidden_layers")} instead of {theirs.GetProperty("num_hidden_layers")}";
+        return Dtype(theirs) == Dtype(ours) ? null : $"config.json: dtype {Dtype(ours)} instead of {Dtype(theirs)}";
+
+        static JsonElement Config(string folder) => JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "config.json"))).RootElement;
+
+        static string? Dtype(JsonElement config) =>
+            (config.TryGetProperty("dtype", out var dtype) || config.TryGetProperty("torch_dtype", out dtype)) ? dtype.GetString() : null;
+    }
+
+    private static Dictionary<string, GoldenTensor> Tensors(string folder) => Directory.EnumerateFiles(folder, "*.safetensors")
+        .Select(GoldenFile.Read).SelectMany(f => f.Names.Select(n => (Name: n, Tensor: f[n]))).ToDictionary(t => t.Name, t => t.Tensor);
+}

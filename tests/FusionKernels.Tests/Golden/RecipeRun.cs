@@ -1,0 +1,54 @@
+using FusionKernels.Execution;
+using FusionKernels.Planning;
+using FusionKernels.Recipes;
+using FusionKernels.Safetensors;
+
+namespace FusionKernels.Tests.Golden;
+
+/// <summary>A recipe file and how it is run.</summary>
+/// <param name="Path">The file.</param>
+/// <param name="Options">How.</param>
+internal sealed record RecipeRun(string Path, MergeOptions Options)
+{
+    /// <summary>Reads the recipe as mergekit does, ignoring what it does not know.</summary>
+    public Recipe Load() => RecipeReader.Load(Path, lenient: true);
+
+    /// <summary>
+    /// The merge of each tensor as a case, with inputs and parameters from the product's own plan: material to judge border elements by.
+    /// mergekit's sort is not stable, so ties are free.
+    /// </summary>
+    /// <param name="expected">mergekit's tensors by name.</param>
+    public List<TensorCase> Tensors(IReadOnlyDictionary<string, GoldenTensor> expected)
+    {
+        using var models = new OpenModels(Options);
+        var recipe = Load();
+        var plan = Planner.Plan(recipe, Options, models.Open);
+        return [.. plan.Tensors.Values.Select(t => new TensorCase
+        {
+            Id = t.Spec.Name,
+            Method = recipe.MergeMethod,
+            Base = t.Base is null ? null : "base",
+            Models =
+            [
+                .. t.Sources.Select(s => new CaseModel($"m{s.Ordinal}", Read(s.Input), Numbers(s.Parameters))),
+                .. t.Base is null ? [] : new[] { new CaseModel("base", Read(t.Base), new Dictionary<string, double>()) },
+            ],
+            Parameters = Numbers(t.Parameters),
+            Dtype = recipe.Dtype is null ? null : WorkingType.Of(recipe.Dtype),
+            OutDtype = recipe.OutDtype is null ? null : WorkingType.Of(recipe.OutDtype),
+            IsEmbedding = t.Sources.Any(s => !s.Input.Shape.SequenceEqual(t.Spec.Shape)),
+            Expected = expected[t.Spec.Name],
+            TiesAreFree = true,
+        })];
+    }
+
+    private static GoldenTensor Read(CheckpointTensor tensor)
+    {
+        byte[] bytes = new byte[tensor.ByteLength];
+        tensor.Read(0, bytes);
+        return new GoldenTensor(tensor.Dtype.WireName(), tensor.Shape, bytes);
+    }
+
+    private static Dictionary<string, double> Numbers(IReadOnlyDictionary<string, ParameterValue> values) =>
+        values.Where(v => v.Value.Number is not null).ToDictionary(v => v.Key, v => v.Value.Number!.Value);
+}
