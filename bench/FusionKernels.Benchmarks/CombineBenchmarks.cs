@@ -7,8 +7,8 @@ using FusionKernels.Kernels.Cpu;
 namespace FusionKernels.Benchmarks;
 
 /// <summary>
-/// Combine on one core: three models and a base. The baseline copies as many bytes as a rule with a base reads and writes;
-/// for F32 the same weighted sum by TensorPrimitives stands beside it.
+/// Combine on one core: three models and a base. The baseline copies as many bytes as a rule with a base reads and
+/// writes; for F32 the same weighted sum by TensorPrimitives stands beside it.
 /// </summary>
 public unsafe class CombineBenchmarks
 {
@@ -75,7 +75,8 @@ public unsafe class CombineBenchmarks
     public void TaskArithmetic() => _stream.Combine(Chunk(_base, _sources), new TaskArithmetic(0.5f, 1), _output);
 
     [Benchmark]
-    public void DisjointMerge() => _stream.Combine(Chunk(_base, _sources), new DisjointMerge(0.5f, Normalize: true), _output);
+    public void DisjointMerge() =>
+        _stream.Combine(Chunk(_base, _sources), new DisjointMerge(0.5f, Normalize: true), _output);
 
     [Benchmark]
     public void DareTaskArithmetic() => _stream.Combine(Chunk(_base, _dropping), new TaskArithmetic(0.5f, 1), _output);
@@ -94,5 +95,6 @@ public unsafe class CombineBenchmarks
 
     private ReadOnlySpan<float> Floats(int model) => new((void*)_sources[model].Data.Address, Length);
 
-    private Chunk Chunk(Operand basis, Source[] sources) => new() { First = 0, Length = Length, Base = basis, Sources = sources };
+    private Chunk Chunk(Operand basis, Source[] sources) =>
+        new() { First = 0, Length = Length, Base = basis, Sources = sources };
 }

@@ -9,7 +9,9 @@ namespace FusionKernels.Kernels;
 /// </summary>
 public readonly ref struct Chunk
 {
-    /// <summary>Index of the first element within its tensor. Random masks and ties at a magnitude threshold depend on it.</summary>
+    /// <summary>
+    /// Index of the first element within its tensor. Random masks and ties at a magnitude threshold depend on it.
+    /// </summary>
     public required long First { get; init; }
 
     /// <summary>Number of elements; zero is allowed and does nothing.</summary>

@@ -1,6 +1,8 @@
 namespace FusionKernels.Kernels;
 
-/// <summary>A storage type that kernels read and write. Arithmetic is always fp32, rounded once on the way out.</summary>
+/// <summary>
+/// A storage type that kernels read and write. Arithmetic is always fp32, rounded once on the way out.
+/// </summary>
 public enum ElementType
 {
     /// <summary>IEEE binary32.</summary>

@@ -3,7 +3,7 @@ namespace FusionKernels.Kernels;
 /// <summary>A device that runs the kernels. Implementations are thread-safe; their streams are not.</summary>
 public interface IKernelBackend : IDisposable
 {
-    /// <summary>Name for people, e.g. <c>cpu (AVX-512)</c>.</summary>
+    /// <summary>Name for people, e.g. <c>cpu (512-bit)</c>.</summary>
     string Name { get; }
 
     /// <summary>Opens a stream: an ordering domain with its own scratch memory. On the CPU a stream is one worker.</summary>

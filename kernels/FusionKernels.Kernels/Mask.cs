@@ -35,11 +35,12 @@ public readonly unsafe record struct Mask
     /// <paramref name="thresholdBits"/>, or equal them and i is at most <paramref name="lastTie"/>. Exactly k elements
     /// are kept when both come from <see cref="MagnitudeSelector"/>; ties keep the lower index.
     /// </summary>
-    public static Mask Magnitude(uint thresholdBits, long lastTie) => new(MaskKind.Magnitude, thresholdBits, lastTie, default);
+    public static Mask Magnitude(uint thresholdBits, long lastTie) =>
+        new(MaskKind.Magnitude, thresholdBits, lastTie, default);
 
     /// <summary>
-    /// Drops element i with probability <paramref name="dropProbability"/>: iff (word_i &gt;&gt; 8) &lt; ceil(p * 2^24),
-    /// word_i from <paramref name="stream"/>. DARE (Yu et al. 2023), section 3.
+    /// Drops element i with probability <paramref name="dropProbability"/>: iff (word_i &gt;&gt; 8) &lt; ceil(p *
+    /// 2^24), word_i from <paramref name="stream"/>. DARE (Yu et al. 2023), section 3.
     /// </summary>
     public static Mask Dropping(Philox stream, double dropProbability)
     {
@@ -49,8 +50,8 @@ public readonly unsafe record struct Mask
     }
 
     /// <summary>
-    /// Keeps element i of the tensor iff bit i mod 8 of byte i div 8 at <paramref name="bits"/> is set. The bits belong to
-    /// the whole tensor: element 0 is the lowest bit of the first byte, whatever the chunk.
+    /// Keeps element i of the tensor iff bit i mod 8 of byte i div 8 at <paramref name="bits"/> is set. The bits
+    /// belong to the whole tensor: element 0 is the lowest bit of the first byte, whatever the chunk.
     /// </summary>
     public static Mask FromBits(byte* bits) => new(MaskKind.Bits, (ulong)bits, 0, default);
 
@@ -60,7 +61,9 @@ public readonly unsafe record struct Mask
     /// <summary>For <see cref="MaskKind.Magnitude"/>: the last index that a tie keeps.</summary>
     public long LastTie => _b;
 
-    /// <summary>For <see cref="MaskKind.Random"/>: elements with (word &gt;&gt; 8) below this are dropped; 0 to 2^24.</summary>
+    /// <summary>
+    /// For <see cref="MaskKind.Random"/>: elements with (word &gt;&gt; 8) below this are dropped; 0 to 2^24.
+    /// </summary>
     public uint DropBelow => (uint)_a;
 
     /// <summary>For <see cref="MaskKind.Random"/>: the stream of words.</summary>

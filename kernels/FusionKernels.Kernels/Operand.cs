@@ -1,8 +1,9 @@
 namespace FusionKernels.Kernels;
 
 /// <summary>
-/// A contiguous run of elements in a device's memory; how many of them a kernel touches is said by its <see cref="Chunk"/>.
-/// On the CPU the address is a host pointer of any alignment and the bytes must stay valid during the call.
+/// A contiguous run of elements in a device's memory; how many of them a kernel touches is said by its
+/// <see cref="Chunk"/>. On the CPU the address is a host pointer of any alignment and the bytes must stay valid during
+/// the call.
 /// </summary>
 /// <param name="Type">Storage type of the elements.</param>
 /// <param name="Address">Address of the first element in the device's address space.</param>

@@ -3,8 +3,8 @@ using System.Collections.Concurrent;
 namespace FusionKernels.Kernels.Tests;
 
 /// <summary>
-/// The storage types as their standards define them, by arithmetic in double and search in a sorted table: slow, obvious,
-/// and without a line in common with the codecs.
+/// The storage types as their standards define them, by arithmetic in double and search in a sorted table: slow,
+/// obvious, and without a line in common with the codecs.
 /// </summary>
 internal static class CodeOracle
 {
@@ -26,7 +26,9 @@ internal static class CodeOracle
             stored[(index * type.Size()) + b] = (byte)(code >> (8 * b));
     }
 
-    /// <summary>The value of a code: sign * 2^(exponent - bias) * mantissa, denormals and specials by their definitions.</summary>
+    /// <summary>
+    /// The value of a code: sign * 2^(exponent - bias) * mantissa, denormals and specials by their definitions.
+    /// </summary>
     public static double Decode(ElementType type, ulong code)
     {
         switch (type)

@@ -90,7 +90,8 @@ public sealed unsafe class CodecTests
             0, -0.0, 1, 1 + Math.Pow(2, -24), 1 + Math.Pow(2, -24) + Math.Pow(2, -50), 1 + (3 * Math.Pow(2, -24)),
             double.MaxValue, -double.MaxValue, double.Epsilon, -double.Epsilon, Math.Pow(2, -149), Math.Pow(2, -150),
             Math.Pow(2, -150) + Math.Pow(2, -180), float.MaxValue, 3.40282356779733661637e38, 3.4028235677973362e38,
-            double.PositiveInfinity, double.NegativeInfinity, double.NaN, BitConverter.UInt64BitsToDouble(0xFFF0_0000_0000_0001),
+            double.PositiveInfinity, double.NegativeInfinity, double.NaN,
+            BitConverter.UInt64BitsToDouble(0xFFF0_0000_0000_0001),
         ];
         byte[] stored = new byte[values.Length * 8];
         Buffer.BlockCopy(values, 0, stored, 0, stored.Length);

@@ -1,9 +1,11 @@
 namespace FusionKernels.Kernels.Tests;
 
-/// <summary>Combine's rules and mask mixtures, numbered so that tests and the digest walk through the same cases.</summary>
+/// <summary>
+/// Combine's rules and mask mixtures, numbered so that tests and the digest walk through the same cases.
+/// </summary>
 internal static unsafe class CombineCase
 {
-    public const int Rules = 9, Mixtures = 7;
+    public const int Rules = 13, Mixtures = 7;
 
     /// <summary>Runs rule number <paramref name="rule"/>.</summary>
     public static void Run(IKernelStream stream, int rule, in Chunk chunk, Operand output)
@@ -34,13 +36,27 @@ internal static unsafe class CombineCase
             case 7:
                 stream.Combine(chunk, default(ElectedSign), output);
                 break;
+            case 8:
+                stream.Combine(chunk, new NearSwap(0.25f), output);
+                break;
+            case 9:
+                stream.Combine(chunk, new SparseAverage(0.125f), output);
+                break;
+            case 10:
+                stream.Combine(chunk, new ChangeCensus(0.125f, Shared: true), output);
+                break;
+            case 11:
+                stream.Combine(chunk, new ChangeCensus(0.125f, Shared: false), output);
+                break;
             default:
                 stream.Combine(chunk, new WeightedSum(0), output);
                 break;
         }
     }
 
-    /// <summary>Gives the sources weights, and masks and scales of mixture number <paramref name="mixture"/>; 0 has none.</summary>
+    /// <summary>
+    /// Gives the sources weights, and masks and scales of mixture number <paramref name="mixture"/>; 0 has none.
+    /// </summary>
     public static Source[] Mix(Source[] sources, int mixture, long first, int length, TestTensors tensors)
     {
         for (int model = 0; model < sources.Length; model++)

@@ -27,7 +27,8 @@ internal static unsafe class Digest
         for (int mixture = 0; mixture < CombineCase.Mixtures; mixture++)
         {
             using var tensors = new TestTensors(mixture);
-            Source[] sources = [.. Enumerable.Range(0, 3).Select(model => new Source(tensors.New(type, Length, slack: model)))];
+            Source[] sources =
+                [.. Enumerable.Range(0, 3).Select(model => new Source(tensors.New(type, Length, slack: model)))];
             CombineCase.Mix(sources, mixture, 11, Length, tensors);
             var chunk = new Chunk { First = 11, Length = Length, Base = tensors.New(type, Length), Sources = sources };
             Operand output = tensors.New(type, Length);

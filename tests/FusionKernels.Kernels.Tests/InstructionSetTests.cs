@@ -4,7 +4,9 @@ using FusionKernels.Kernels.Cpu;
 
 namespace FusionKernels.Kernels.Tests;
 
-/// <summary>All kernels in processes whose runtime may not use some instruction sets: the same bits everywhere.</summary>
+/// <summary>
+/// All kernels in processes whose runtime may not use some instruction sets: the same bits everywhere.
+/// </summary>
 public sealed class InstructionSetTests
 {
     private static readonly Lazy<string> Expected = new(() => Digest.Of(Backends.Reference));
@@ -15,14 +17,16 @@ public sealed class InstructionSetTests
     public async Task Kernels_give_the_same_bits_without(string instructions, int widest)
     {
         string host = Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", "dotnet");
-        var start = new ProcessStartInfo(host, ["exec", typeof(Digest).Assembly.Location]) { RedirectStandardOutput = true };
+        string[] arguments = ["exec", typeof(Digest).Assembly.Location];
+        var start = new ProcessStartInfo(host, arguments) { RedirectStandardOutput = true };
         start.Environment[$"DOTNET_{instructions}"] = "0";
         using Process child = Process.Start(start)!;
         string[] lines = (await child.StandardOutput.ReadToEndAsync()).Split('\n', StringSplitOptions.TrimEntries);
         await child.WaitForExitAsync();
 
         Assert.That(child.ExitCode, Is.Zero);
-        Assert.That(Backends.Widths.Where(bits => bits <= widest).Select(bits => $"cpu ({bits}-bit)"), Does.Contain(lines[0]));
+        var names = Backends.Widths.Where(bits => bits <= widest).Select(bits => $"cpu ({bits}-bit)");
+        Assert.That(names, Does.Contain(lines[0]));
         Assert.That(lines[1], Is.EqualTo(Expected.Value));
     }
 

@@ -70,9 +70,12 @@ public sealed unsafe class MaskTests
         {
             using IKernelStream stream = width == 0 ? Backends.Reference.OpenStream() : Backends.OpenCpu(width);
             Source[] one = [default(Source) with { Mask = Mask.Dropping(default, 0.5) }];
-            Assert.Throws<ArgumentOutOfRangeException>(() => stream.WriteMask(new() { First = 1, Length = 1, Sources = one }, [0]));
-            Assert.Throws<ArgumentOutOfRangeException>(() => stream.WriteMask(new() { First = 0, Length = 9, Sources = one }, [0]));
-            Assert.Throws<ArgumentOutOfRangeException>(() => stream.WriteMask(new() { First = 0, Length = 1, Sources = [] }, [0]));
+            void WriteMask(long first, int length, Source[] sources) =>
+                stream.WriteMask(new Chunk { First = first, Length = length, Sources = sources }, new byte[1]);
+            WriteMask(8, 8, one);
+            Assert.Throws<ArgumentOutOfRangeException>(() => WriteMask(1, 1, one));
+            Assert.Throws<ArgumentOutOfRangeException>(() => WriteMask(0, 9, one));
+            Assert.Throws<ArgumentOutOfRangeException>(() => WriteMask(0, 1, []));
         }
     }
 
@@ -87,7 +90,8 @@ public sealed unsafe class MaskTests
             using IKernelStream stream = width == 0 ? Backends.Reference.OpenStream() : Backends.OpenCpu(width);
             byte[] bits = new byte[(values.Length + 7) / 8];
             stream.WriteMask(chunk, bits);
-            Assert.That(Enumerable.Range(0, bits.Length * 8).Where(i => (bits[i / 8] >> (i % 8) & 1) != 0), Is.EqualTo(kept));
+            var set = Enumerable.Range(0, bits.Length * 8).Where(i => (bits[i / 8] >> (i % 8) & 1) != 0);
+            Assert.That(set, Is.EqualTo(kept));
         }
     }
 }

@@ -1,8 +1,8 @@
 namespace FusionKernels.Kernels.Tests;
 
 /// <summary>
-/// Rules on values worked by hand: the papers' small examples (float64 results, so within an ulp or two of fp32) and the
-/// corner cases of mergekit's arithmetic.
+/// Rules on values worked by hand: the papers' small examples (float64 results, so within an ulp or two of fp32) and
+/// the corner cases of mergekit's arithmetic.
 /// </summary>
 public sealed unsafe class RuleTests
 {
@@ -24,9 +24,12 @@ public sealed unsafe class RuleTests
     public void Ties_merges_the_trimmed_task_vectors_by_mean_sum_and_maximum()
     {
         Source[] sources(TestTensors tensors) => Models(tensors, Trimmed);
-        AssertMerges(new DisjointMerge(1, Normalize: true), sources, [0.3f, -0.4f, -0.3f, 0.65f, -0.2f, -0.9f, 0.45f, 0]);
-        AssertMerges(new DisjointMerge(1, Normalize: false), sources, [0.6f, -0.8f, -0.3f, 1.3f, -0.2f, -0.9f, 0.9f, 0]);
-        AssertMerges(new DisjointMax(1, ZeroElectsNegative: false), sources, [0.5f, -0.6f, -0.3f, 0.9f, -0.2f, -0.9f, 0.8f, 0]);
+        AssertMerges(new DisjointMerge(1, Normalize: true), sources,
+            [0.3f, -0.4f, -0.3f, 0.65f, -0.2f, -0.9f, 0.45f, 0]);
+        AssertMerges(new DisjointMerge(1, Normalize: false), sources,
+            [0.6f, -0.8f, -0.3f, 1.3f, -0.2f, -0.9f, 0.9f, 0]);
+        AssertMerges(new DisjointMax(1, ZeroElectsNegative: false), sources,
+            [0.5f, -0.6f, -0.3f, 0.9f, -0.2f, -0.9f, 0.8f, 0]);
     }
 
     [Test]
@@ -80,7 +83,8 @@ public sealed unsafe class RuleTests
     {
         const float Infinity = float.PositiveInfinity;
         Source[] sources(TestTensors tensors) => Models(
-            tensors, [[Infinity, -Infinity, Infinity, float.NaN, 1, Infinity], [1, 1, -Infinity, 1, float.NaN, Infinity]]);
+            tensors,
+            [[Infinity, -Infinity, Infinity, float.NaN, 1, Infinity], [1, 1, -Infinity, 1, float.NaN, Infinity]]);
         float[] expected = [Infinity, -Infinity, float.NaN, float.NaN, float.NaN, Infinity];
         foreach (bool zeroElectsNegative in new[] { false, true })
         {

@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace FusionKernels.Kernels;
 
 /// <summary>
-/// <see cref="ElementType.F64"/>. The lanes round to fp32 as they load and widen as they store, so only NaN is left to do:
-/// the canonical fp32 NaN widens to the canonical fp64 one.
+/// <see cref="ElementType.F64"/>. The lanes round to fp32 as they load and widen as they store, so only NaN is left to
+/// do: the canonical fp32 NaN widens to the canonical fp64 one.
 /// </summary>
 public readonly struct F64Codec : ICodec
 {

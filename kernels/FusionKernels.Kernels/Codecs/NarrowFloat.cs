@@ -38,8 +38,8 @@ internal static class NarrowFloat
     }
 
     /// <summary>
-    /// Stored bits without a sign to fp32, exact, every exponent taken as finite. The bits are moved to fp32's places and
-    /// the exponent is rebiased. A denormal has no leading one: it is read with exponent 1 as if it had, and
+    /// Stored bits without a sign to fp32, exact, every exponent taken as finite. The bits are moved to fp32's places
+    /// and the exponent is rebiased. A denormal has no leading one: it is read with exponent 1 as if it had, and
     /// 2^(1 - bias) is subtracted.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -63,9 +63,10 @@ internal static class NarrowFloat
     }
 
     /// <summary>
-    /// Magnitudes below 2^(bias + 1) to stored bits without a sign, rounded to nearest even. Normal results round as in
-    /// <see cref="BF16Codec.Encode"/>, and may carry into the code after the largest exponent's last. For denormal results
-    /// the adder rounds: with a constant added whose last place is the smallest denormal, the low bits are the result.
+    /// Magnitudes below 2^(bias + 1) to stored bits without a sign, rounded to nearest even. Normal results round as
+    /// in <see cref="BF16Codec.Encode"/>, and may carry into the code after the largest exponent's last. For denormal
+    /// results the adder rounds: with a constant added whose last place is the smallest denormal, the low bits are the
+    /// result.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T EncodeMagnitude<T>(T magnitude, int exponentBits, int mantissaBits)

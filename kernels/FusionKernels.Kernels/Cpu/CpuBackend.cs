@@ -3,8 +3,8 @@ using System.Runtime.Intrinsics;
 namespace FusionKernels.Kernels.Cpu;
 
 /// <summary>
-/// The SIMD backend. Every kernel is generic over <see cref="ILanes{T}"/>, so the one decision about instruction sets is
-/// which lanes a stream is opened with: the widest that the processor and the runtime's settings accelerate.
+/// The SIMD backend. Every kernel is generic over <see cref="ILanes{T}"/>, so the one decision about instruction sets
+/// is which lanes a stream is opened with: the widest that the processor and the runtime's settings accelerate.
 /// </summary>
 public sealed class CpuBackend : IKernelBackend
 {
@@ -16,7 +16,9 @@ public sealed class CpuBackend : IKernelBackend
     {
     }
 
-    /// <summary>A backend of a given register width: 512, 256, 128, or 32 for scalar lanes. Slow where not accelerated.</summary>
+    /// <summary>
+    /// A backend of a given register width: 512, 256, 128, or 32 for scalar lanes. Slow where not accelerated.
+    /// </summary>
     internal CpuBackend(int bits) => _bits = bits;
 
     /// <inheritdoc/>

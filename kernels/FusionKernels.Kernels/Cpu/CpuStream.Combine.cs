@@ -4,7 +4,9 @@ namespace FusionKernels.Kernels.Cpu;
 
 internal sealed unsafe partial class CpuStream<T>
 {
-    /// <summary>Elements that are widened or masked at a time: small enough for all inputs' tiles to stay in the first cache.</summary>
+    /// <summary>
+    /// Elements that are widened or masked at a time: small enough for all inputs' tiles to stay in the first cache.
+    /// </summary>
     private const int TileLength = 2048;
 
     public void Combine<TRule>(in Chunk chunk, in TRule rule, Operand output)
@@ -71,13 +73,17 @@ internal sealed unsafe partial class CpuStream<T>
                 InputType = ElementType.F32;
         }
 
-        /// <summary>The storage type that the loop reads: the inputs' common one, or fp32 where they differ and are widened.</summary>
+        /// <summary>
+        /// The storage type that the loop reads: the inputs' common one, or fp32 where they differ and are widened.
+        /// </summary>
         public ElementType InputType { get; }
 
-        // Where the inputs share a type and nothing is masked, one run of the loop goes from storage to storage. Otherwise
-        // tile by tile: inputs of other types than fp32 are widened into scratch, masks become bits, then the loop runs
-        // over the tile. Tiles follow each other in index order, so an output in place of an input is written only after
-        // its tile has been read.
+        // Where the inputs share a type and nothing is masked, one run of the loop goes from storage to storage.
+        // Otherwise tile by tile: inputs of other types than fp32 are widened into scratch, masks become bits, then
+        // the loop runs over the tile. Tiles follow each other in index order, so an output in place of an input is
+        // written only after its tile has been read.
+        // SAFETY: scratch holds a tile for the base and each model, then each model's mask bits, then the inputs; the
+        // operands hold chunk.Length elements.
         public void Invoke<TIn, TOut>()
             where TIn : struct, ICodec
             where TOut : struct, ICodec
@@ -85,7 +91,8 @@ internal sealed unsafe partial class CpuStream<T>
             int count = _chunk.Sources.Length, maskBytes = MaskTile.Bytes(TileLength);
             int tile = _mixed || _masked ? TileLength : Math.Max(_chunk.Length, 1);
             nint widenedBytes = _mixed ? (nint)TileLength * sizeof(float) : 0;
-            byte* widened = _stream.Scratch(((count + 1) * widenedBytes) + (count * (maskBytes + sizeof(CombineInput))));
+            nint bytes = ((count + 1) * widenedBytes) + (count * (maskBytes + sizeof(CombineInput)));
+            byte* widened = _stream.Scratch(bytes);
             byte* bits = widened + ((count + 1) * widenedBytes);
             var inputs = (CombineInput*)(bits + (count * maskBytes));
             for (int start = 0; start < _chunk.Length; start += tile)
@@ -95,13 +102,16 @@ internal sealed unsafe partial class CpuStream<T>
                 for (int model = 0; model < count; model++)
                 {
                     Source source = _chunk.Sources[model];
-                    source = source with { Data = Widen(source.Data, start, length, widened + ((model + 1) * widenedBytes)) };
+                    Operand data = Widen(source.Data, start, length, widened + ((model + 1) * widenedBytes));
                     byte* modelBits = bits + (model * maskBytes);
                     if (_masked)
-                        MaskTile.Fill<T>(source, basis, _chunk.First + start, length, modelBits);
+                        MaskTile.Fill<T>(source with { Data = data }, basis, _chunk.First + start, length, modelBits);
                     inputs[model] = new CombineInput
                     {
-                        Data = (byte*)source.Data.Address, Bits = modelBits, Scale = source.Scale, Weight = source.Weight,
+                        Data = (byte*)data.Address,
+                        Bits = modelBits,
+                        Scale = source.Scale,
+                        Weight = source.Weight,
                     };
                 }
 
@@ -139,7 +149,8 @@ internal sealed unsafe partial class CpuStream<T>
     // registers and every input is read once. The remainder runs the same code on scalar lanes, which read nothing
     // beyond the last element. Without a base the models' own values are meant: x - 0 is x for every x, also for -0.
     // One compiled method per lanes, types, rule and masking: everything below is inlined into it, which the compiler
-    // gives up on where one method holds two such loops.
+    // gives up on where one method holds two such loops. Two turns at a time were measured: 5 to 8 % within the caches,
+    // nothing beyond them.
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static nint CombineLoop<TLanes, TIn, TOut, TRule, TMasking>(
         byte* basis, CombineInput* inputs, int count, byte* output, nint first, nint length, TRule rule)

@@ -14,7 +14,9 @@ internal sealed unsafe partial class CpuStream<T> : IKernelStream
     {
     }
 
-    /// <summary>The stream's scratch memory, 64-byte aligned; it grows when asked for more, then the old contents are lost.</summary>
+    /// <summary>
+    /// The stream's scratch memory, 64-byte aligned; it grows when asked for more, then the old contents are lost.
+    /// </summary>
     private byte* Scratch(nint bytes)
     {
         if (_scratch.Length < bytes + 63)

@@ -3,12 +3,14 @@ using System.Runtime.CompilerServices;
 namespace FusionKernels.Kernels.Cpu;
 
 /// <summary>
-/// The mask of one source over a stretch of elements, as bits, so that loops need to know one kind of mask only. Bit k is
-/// bit k mod 8 of byte k div 8.
+/// The mask of one source over a stretch of elements, as bits, so that loops need to know one kind of mask only. Bit k
+/// is bit k mod 8 of byte k div 8.
 /// </summary>
 internal static unsafe class MaskTile
 {
-    /// <summary>Bytes that <see cref="Fill"/> needs: a bit per element in whole 64-bit words, and one word more.</summary>
+    /// <summary>
+    /// Bytes that <see cref="Fill"/> needs: a bit per element in whole 64-bit words, and one word more.
+    /// </summary>
     public static int Bytes(int length) => ((length + 63) / 64 * 8) + 8;
 
     /// <summary>Writes the mask of elements <paramref name="first"/>, <paramref name="first"/> + 1, ...</summary>
@@ -16,7 +18,9 @@ internal static unsafe class MaskTile
     /// <param name="basis">The base at the first element, or <c>default</c>.</param>
     /// <param name="first">Index of the first element within the tensor.</param>
     /// <param name="length">Number of elements.</param>
-    /// <param name="bits">Room for <see cref="Bytes"/>. The last word's bits beyond the last element become zero.</param>
+    /// <param name="bits">
+    /// Room for <see cref="Bytes"/>. The last word's bits beyond the last element become zero.
+    /// </param>
     public static void Fill<T>(in Source source, Operand basis, long first, int length, byte* bits)
         where T : struct, ILanes<T>
     {
@@ -59,9 +63,9 @@ internal static unsafe class MaskTile
         : ICodecPairAction
         where T : struct, ILanes<T>
     {
-        // One 64-bit word per turn, lane j of register r giving bit r * Count + j. Elements up to the last tie are kept at
-        // the threshold, later ones only above it; a word knows how many of its elements the ties concern. The last word
-        // is made lane by lane, so that no element beyond the last is read.
+        // One 64-bit word per turn, lane j of register r giving bit r * Count + j. Elements up to the last tie are
+        // kept at the threshold, later ones only above it; a word knows how many of its elements the ties concern. The
+        // last word is made lane by lane, so that no element beyond the last is read.
         public void Invoke<TData, TBase>()
             where TData : struct, ICodec
             where TBase : struct, ICodec
@@ -95,7 +99,8 @@ internal static unsafe class MaskTile
             long begin = first + start;
             if (mask.LastTie < begin)
                 return above;
-            return mask.LastTie - begin < 63 ? above | (equal & ((2ul << (int)(mask.LastTie - begin)) - 1)) : above | equal;
+            long later = mask.LastTie - begin;
+            return later < 63 ? above | (equal & ((2ul << (int)later) - 1)) : above | equal;
         }
     }
 }

@@ -25,7 +25,8 @@ public readonly unsafe struct F32x4(Vector128<float> value) : ILanes<F32x4>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static F32x4 Load(byte* source, int size) => size switch
     {
-        1 => FromBits(Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(uint*)source).AsByte()))),
+        1 => FromBits(Vector128.WidenLower(
+            Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(uint*)source).AsByte()))),
         2 => FromBits(Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)source).AsUInt16())),
         4 => new(Vector128.Load((float*)source)),
         _ => new(Vector128.Narrow(Vector128.Load((double*)source), Vector128.Load((double*)source + 2))),
@@ -61,7 +62,8 @@ public readonly unsafe struct F32x4(Vector128<float> value) : ILanes<F32x4>
     public static F32x4 MaskFactor(byte* bits, nint index)
     {
         Vector128<uint> lane = Vector128.Create(1u, 2, 4, 8);
-        Vector128<uint> clear = Vector128.Equals(Vector128.Create((uint)bits[index >> 3] >> (int)(index & 4)) & lane, Vector128<uint>.Zero);
+        Vector128<uint> all = Vector128.Create((uint)bits[index >> 3] >> (int)(index & 4));
+        Vector128<uint> clear = Vector128.Equals(all & lane, Vector128<uint>.Zero);
         return new(Vector128.ConditionalSelect(clear.AsSingle(), Vector128<float>.Zero, Vector128.Create(1f)));
     }
 

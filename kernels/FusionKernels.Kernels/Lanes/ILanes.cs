@@ -3,8 +3,9 @@ namespace FusionKernels.Kernels;
 /// <summary>
 /// A register of 32-bit lanes: fp32 values, or the raw bits of stored elements on their way from and to fp32. Rules,
 /// codecs and loops are written once over it; <see cref="F32x1"/> is the scalar form that the reference backend, loop
-/// remainders and GPU threads use, <see cref="F32x4"/>, <see cref="F32x8"/> and <see cref="F32x16"/> are the SIMD widths.
-/// Arithmetic is one IEEE operation per lane, rounded to nearest even; there is no fused multiply-add on purpose.
+/// remainders and GPU threads use, <see cref="F32x4"/>, <see cref="F32x8"/> and <see cref="F32x16"/> are the SIMD
+/// widths. Arithmetic is one IEEE operation per lane, rounded to nearest even; there is no fused multiply-add on
+/// purpose.
 /// </summary>
 /// <typeparam name="TSelf">The implementing type.</typeparam>
 public unsafe interface ILanes<TSelf>
@@ -27,7 +28,9 @@ public unsafe interface ILanes<TSelf>
     /// <param name="size">Bytes per element, a constant: 1, 2, 4 or 8.</param>
     static abstract TSelf Load(byte* source, int size);
 
-    /// <summary>The reverse of <see cref="Load"/>: keeps the low bytes of each lane, or widens fp32 to doubles.</summary>
+    /// <summary>
+    /// The reverse of <see cref="Load"/>: keeps the low bytes of each lane, or widens fp32 to doubles.
+    /// </summary>
     static abstract void Store(TSelf value, byte* destination, int size);
 
     /// <summary>A mask's factors: lane j is 1 if bit <c>index + j</c> of the run of bits is set, else 0.</summary>
@@ -77,7 +80,9 @@ public unsafe interface ILanes<TSelf>
     /// <summary><c>a &gt; b ? yes : no</c> per lane, comparing the bits as unsigned integers.</summary>
     static abstract TSelf WhereBitsGreater(TSelf a, TSelf b, TSelf yes, TSelf no);
 
-    /// <summary>Bit j is set where lane j of <paramref name="a"/> exceeds that of <paramref name="b"/> as an unsigned integer.</summary>
+    /// <summary>
+    /// Bit j is set where lane j of <paramref name="a"/> exceeds that of <paramref name="b"/> as an unsigned integer.
+    /// </summary>
     static abstract uint BitsGreater(TSelf a, TSelf b);
 
     /// <summary>Bit j is set where lane j has the same bits in both.</summary>

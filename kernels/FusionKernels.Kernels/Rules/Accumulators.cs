@@ -23,8 +23,8 @@ public struct Accumulators<T>
     public T NegativeWeight;
 
     /// <summary>
-    /// TIES' election: <paramref name="positive"/> or <paramref name="negative"/> as the sign of <see cref="Sum"/> says, and
-    /// NaN where that is NaN, which a NaN value or infinities of both signs have made it.
+    /// TIES' election: <paramref name="positive"/> or <paramref name="negative"/> as the sign of <see cref="Sum"/>
+    /// says, and NaN where that is NaN, which a NaN value or infinities of both signs have made it.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly T Elected(T positive, T negative, bool zeroElectsNegative)

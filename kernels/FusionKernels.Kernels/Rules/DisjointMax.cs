@@ -8,7 +8,9 @@ namespace FusionKernels.Kernels;
 /// Where s is NaN, so is y.
 /// </summary>
 /// <param name="Lambda">Factor on the merged task vector.</param>
-/// <param name="ZeroElectsNegative">The sign that an exactly cancelling element elects: false in TIES, true in EMR.</param>
+/// <param name="ZeroElectsNegative">
+/// The sign that an exactly cancelling element elects: false in TIES, true in EMR.
+/// </param>
 public readonly record struct DisjointMax(float Lambda, bool ZeroElectsNegative) : ICombineRule
 {
     /// <inheritdoc/>

@@ -3,16 +3,17 @@ using System.Runtime.CompilerServices;
 namespace FusionKernels.Kernels;
 
 /// <summary>
-/// TIES (Yadav et al. 2023), the passes after trimming: elect a sign per element, then merge only the values that agree
-/// with it. With g_i = w_i v_i: s = sum_i g_i; the elected sign is that of s, exact zero elects
-/// <see cref="ZeroElectsNegative"/>'s choice. m = sum over agreeing g_i; with <see cref="Normalize"/> divided by the sum
-/// of their weights (a zero sum counts as 1). y = base + lambda * m. Where s is NaN, so is y.
-/// Both signs are summed on the way, in model order, which gives the same bits as electing first and summing after.
+/// TIES (Yadav et al. 2023), the passes after trimming: elect a sign per element, then merge only the values that
+/// agree with it. With g_i = w_i v_i: s = sum_i g_i; the elected sign is that of s, exact zero elects
+/// <see cref="ZeroElectsNegative"/>'s choice. m = sum over agreeing g_i; with <see cref="Normalize"/> divided by the
+/// sum of their weights (a zero sum counts as 1). y = base + lambda * m. Where s is NaN, so is y. Both signs are
+/// summed on the way, in model order, which gives the same bits as electing first and summing after.
 /// </summary>
 /// <param name="Lambda">Factor on the merged task vector.</param>
 /// <param name="Normalize">Divide by the weights that agree (mean) or not (sum).</param>
 /// <param name="ZeroElectsNegative">The sign that an exactly cancelling element elects.</param>
-public readonly record struct DisjointMerge(float Lambda, bool Normalize, bool ZeroElectsNegative = false) : ICombineRule
+public readonly record struct DisjointMerge(float Lambda, bool Normalize, bool ZeroElectsNegative = false)
+    : ICombineRule
 {
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -1,13 +1,17 @@
+using System.Runtime.CompilerServices;
+
 namespace FusionKernels.Kernels;
 
 /// <summary>
-/// RAM: an element counts as changed in a model when |tau_i| &gt; epsilon. Where one model changed it: y = base + w_i tau_i;
-/// where c &gt; 1 did: y = base + (sum over them of tau_i) / c. The weight is that of RAM+'s unique term, 1 in plain RAM.
+/// RAM: an element counts as changed in a model when |tau_i| &gt; epsilon. Where one model changed it: y = base + w_i
+/// tau_i; where c &gt; 1 did: y = base + (sum over them of tau_i) / c. The weight is that of RAM+'s unique term, 1 in
+/// plain RAM.
 /// </summary>
 /// <param name="Epsilon">Changes up to this size count as none.</param>
 public readonly record struct SparseAverage(float Epsilon) : ICombineRule
 {
     /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Add<T>(ref Accumulators<T> sums, T value, T weight)
         where T : struct, ILanes<T>
     {
@@ -19,6 +23,7 @@ public readonly record struct SparseAverage(float Epsilon) : ICombineRule
     }
 
     /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public T Finish<T>(in Accumulators<T> sums, T origin)
         where T : struct, ILanes<T>
     {

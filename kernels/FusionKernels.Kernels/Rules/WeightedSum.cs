@@ -2,8 +2,12 @@ using System.Runtime.CompilerServices;
 
 namespace FusionKernels.Kernels;
 
-/// <summary>Linear merge, a "model soup" (Wortsman et al. 2022): y = (sum_i w_i x_i) / divisor. Takes a chunk without a base.</summary>
-/// <param name="Divisor">The sum of the weights to normalise, 1 not to. Zero gives infinities and NaN, as the formula does.</param>
+/// <summary>
+/// Linear merge, a "model soup" (Wortsman et al. 2022): y = (sum_i w_i x_i) / divisor. Takes a chunk without a base.
+/// </summary>
+/// <param name="Divisor">
+/// The sum of the weights to normalise, 1 not to. Zero gives infinities and NaN, as the formula does.
+/// </param>
 public readonly record struct WeightedSum(float Divisor) : ICombineRule
 {
     /// <inheritdoc/>
