@@ -9,6 +9,7 @@ internal sealed class GoldenSummary
 {
     private static readonly ConcurrentQueue<(string Folder, TestStatus Status, string Message)> s_verdicts = [];
     private static readonly ConcurrentQueue<(Difference Difference, string Id)> s_differences = [];
+    private static readonly ConcurrentQueue<(string Id, int Elements)> s_decided = [];
 
     /// <summary>Counts a finished test.</summary>
     public static void Add(string folder, TestContext.ResultAdapter result) =>
@@ -16,6 +17,9 @@ internal sealed class GoldenSummary
 
     /// <summary>Notes that a case differs from mergekit as an entry says.</summary>
     public static void Add(Difference difference, string id) => s_differences.Enqueue((difference, id));
+
+    /// <summary>Notes elements of a case at which the precision decides, and which therefore were not compared with mergekit's.</summary>
+    public static void AddDecidedByPrecision(string id, int elements) => s_decided.Enqueue((id, elements));
 
     /// <summary>Prints the summary.</summary>
     [OneTimeTearDown]
@@ -33,6 +37,8 @@ internal sealed class GoldenSummary
                 TestContext.Progress.WriteLine($"  skipped {reason.Count()}: {reason.Key}");
         }
 
+        if (!s_decided.IsEmpty)
+            TestContext.Progress.WriteLine($"golden: the precision decides {s_decided.Sum(d => d.Elements)} elements in {s_decided.Count} cases");
         foreach (var difference in s_differences.GroupBy(d => d.Difference.Name))
         {
             string ids = string.Join(", ", difference.Select(d => d.Id).Distinct().Order(StringComparer.Ordinal));

@@ -12,22 +12,28 @@ internal sealed record Reading(float[] Values, ulong[] Decisions);
 internal static class MethodFormula
 {
     /// <summary>Whether there is a formula for the case.</summary>
-    public static bool Covers(TensorCase source) => TaskVectorFormula.Covers(source) || SparseAverageFormula.Covers(source);
+    public static bool Covers(TensorCase source) =>
+        TaskVectorFormula.Covers(source) || SparseAverageFormula.Covers(source) || WeightedMeanFormula.Covers(source);
 
     /// <summary>Every step rounded to the working type.</summary>
     /// <param name="source">The case.</param>
     /// <param name="turned">
     /// A bit for each model whose ties at the border of a trim are to be decided the other way: the kept ones dropped, the dropped kept.
     /// </param>
-    public static Reading RoundingEachStep(TensorCase source, int turned = 0) => SparseAverageFormula.Covers(source)
-        ? SparseAverageFormula.Read(source, Storage(source), masksAreFactors: true)
-        : TaskVectorFormula.Read(source, Storage(source), keepsDefect: false, turned);
+    public static Reading RoundingEachStep(TensorCase source, int turned = 0) => Read(source, Storage(source), turned, masksAreFactors: true);
 
     /// <summary>One rounding at the end.</summary>
-    public static Reading RoundingOnce(TensorCase source) => SparseAverageFormula.Covers(source)
-        ? SparseAverageFormula.Read(source, WorkingType.F32, masksAreFactors: false)
-        : TaskVectorFormula.Read(source, WorkingType.F32, keepsDefect: false, turned: 0);
+    public static Reading RoundingOnce(TensorCase source) => Read(source, WorkingType.F32, turned: 0, masksAreFactors: false);
 
-    /// <summary>The type that mergekit works in.</summary>
-    public static WorkingType Storage(TensorCase source) => source.Dtype ?? WorkingType.Of(source.BaseModel!.Tensor.Dtype);
+    /// <summary>The type that mergekit works in, and stores where no other is named.</summary>
+    public static WorkingType Storage(TensorCase source) =>
+        source.Dtype
+        ?? (source.BaseModel is { } origin ? WorkingType.Of(origin.Tensor.Dtype)
+        : source.Models.All(m => m.Tensor.Dtype == source.Models[0].Tensor.Dtype) ? WorkingType.Of(source.Models[0].Tensor.Dtype)
+        : WorkingType.F32);
+
+    private static Reading Read(TensorCase source, WorkingType working, int turned, bool masksAreFactors) =>
+        TaskVectorFormula.Covers(source) ? TaskVectorFormula.Read(source, working, keepsDefect: false, turned)
+        : SparseAverageFormula.Covers(source) ? SparseAverageFormula.Read(source, working, masksAreFactors)
+        : WeightedMeanFormula.Read(source, working);
 }

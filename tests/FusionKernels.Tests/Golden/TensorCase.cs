@@ -78,6 +78,7 @@ internal sealed record TensorCase
         "overflows" => Expected is not null && MethodFormula.Covers(this) ? Overflows() : null,
         "invents_nonfinite" => Expected is null ? null
             : Word(Models.All(m => m.Tensor.Values.All(double.IsFinite)) && !Expected.Values.All(double.IsFinite)),
+        "long_norms" => Word(Models.Any(m => Math.Sqrt(m.Tensor.Values.Sum(v => v * v)) > (double)Half.MaxValue)),
         "has_base" => Word(Base is not null),
         "widened" => Expected is null || Dtype is null ? null : Word(WorkingType.Of(Expected.Dtype) != (OutDtype ?? Dtype)),
         "extra_axes" => Count((Expected?.Shape.Count ?? 0) - (Expected is null ? 0 : Models[0].Tensor.Shape.Count)),

@@ -21,7 +21,13 @@ internal static class TensorVerdict
         double bound = Agreement.Bound(expected.Values, Coarsest(source, expected));
         int[] wrong = Agreement.Disagreements(expected.Values, merged.Values, bound);
         if (wrong.Length > 0 && MethodFormula.Covers(source))
-            wrong = [.. wrong.Except(DecidedByPrecision(source, merged, bound))];
+        {
+            int[] decided = [.. wrong.Intersect(DecidedByPrecision(source, merged, bound))];
+            if (decided.Length > 0)
+                GoldenSummary.AddDecidedByPrecision(source.Id, decided.Length);
+            wrong = [.. wrong.Except(decided)];
+        }
+
         return wrong.Length == 0 ? null : Agreement.Describe(expected.Values, merged.Values, wrong, bound, "against mergekit");
     }
 
