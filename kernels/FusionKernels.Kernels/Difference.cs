@@ -1,9 +1,10 @@
 namespace FusionKernels.Kernels;
 
 /// <summary>
-/// How two tensors of one storage type differ. Values are the elements as fp32 (so F64 is narrowed), sums are fp64 in the order
-/// of <see cref="Reduction"/>: the lanes of a block are folded, and block sums are added in index order. An element that is
-/// NaN or infinite on either side stays out of the maximum and the sums; it is changed unless its bits are equal.
+/// How two tensors of one storage type differ. Values are the elements as fp32 (so F64 is narrowed), sums are fp64 in
+/// the order of <see cref="Reduction"/>: the lanes of a block are folded, and block sums are added in index order. An
+/// element that is NaN or infinite on either side stays out of the maximum and the sums; it is changed unless its bits
+/// are equal.
 /// </summary>
 public struct Difference
 {

@@ -39,8 +39,9 @@ public interface IKernelStream : IDisposable
     void AbsoluteSum(in Chunk chunk, Span<double> partials);
 
     /// <summary>
-    /// Reduce: how two chunks of a tensor differ, added to <paramref name="difference"/>. Same storage type on both sides. The sums
-    /// have the same bits on every backend when chunks begin at multiples of <see cref="Reduction.Block"/> and come in order.
+    /// Reduce: how two chunks of a tensor differ, added to <paramref name="difference"/>. Same storage type on both
+    /// sides. The sums have the same bits on every backend when chunks begin at multiples of
+    /// <see cref="Reduction.Block"/> and come in order.
     /// </summary>
     void Compare(Operand left, Operand right, int length, ref Difference difference);
 

@@ -1,10 +1,11 @@
 namespace FusionKernels.Kernels;
 
 /// <summary>
-/// The fixed tree of every long reduction. A tensor is cut into blocks of <see cref="Block"/> elements, counted from its
-/// first element. Within a block, lane j of 16 fp64 accumulators sums the elements congruent to j mod 16 in index order (a product of two
-/// fp32 values is exact in fp64); the lanes are folded 16 -> 8 -> 4 -> 2 -> 1 by adding the upper half to the lower. Block sums
-/// are folded pairwise by <see cref="Fold"/>. Hence the same bits on every width, thread count and division into chunks.
+/// The fixed tree of every long reduction. A tensor is cut into blocks of <see cref="Block"/> elements, counted from
+/// its first element. Within a block, lane j of 16 fp64 accumulators sums the elements congruent to j mod 16 in index
+/// order (a product of two fp32 values is exact in fp64); the lanes are folded 16 -> 8 -> 4 -> 2 -> 1 by adding the
+/// upper half to the lower. Block sums are folded pairwise by <see cref="Fold"/>. Hence the same bits on every width,
+/// thread count and division into chunks.
 /// </summary>
 public static class Reduction
 {
@@ -15,7 +16,8 @@ public static class Reduction
     public const int Lanes = 16;
 
     /// <summary>
-    /// Sums rows of partial sums pairwise: neighbours are added, an odd last row moves up unchanged, until one row is left.
+    /// Sums rows of partial sums pairwise: neighbours are added, an odd last row moves up unchanged, until one row is
+    /// left.
     /// </summary>
     /// <param name="partials">Rows of <paramref name="width"/> doubles; overwritten. No rows give zeros.</param>
     /// <param name="width">Doubles per row.</param>
@@ -56,7 +58,9 @@ public static class Reduction
         return lanes[0];
     }
 
-    /// <summary>Checks the arguments of a reduction that writes <paramref name="width"/> partial sums per block.</summary>
+    /// <summary>
+    /// Checks the arguments of a reduction that writes <paramref name="width"/> partial sums per block.
+    /// </summary>
     internal static void Check(in Chunk chunk, int width, int partials)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(chunk.Length);

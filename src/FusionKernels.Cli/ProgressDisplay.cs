@@ -8,7 +8,7 @@ namespace FusionKernels.Cli;
 /// </summary>
 internal sealed class ProgressDisplay(Terminal terminal) : IProgress<MergeProgress>, IDisposable
 {
-    private const int BarWidth = 24;
+    private const int BarWidth = 24, UnknownWidth = 80;
     private static readonly TimeSpan LogInterval = TimeSpan.FromSeconds(5);
     private readonly Lock _lock = new();
     private MergeProgress? _first;
@@ -31,7 +31,8 @@ internal sealed class ProgressDisplay(Terminal terminal) : IProgress<MergeProgre
             else if (terminal.Interactive)
             {
                 string line = $"{Bar(value)} {Describe(value)}  {Terminal.Printable(value.Tensor)}";
-                Console.Error.Write("\r\e[K" + line[..Math.Min(line.Length, Math.Max(1, Console.WindowWidth - 1))]);
+                int width = Console.WindowWidth > 1 ? Console.WindowWidth : UnknownWidth;
+                Console.Error.Write("\r\e[K" + line[..Math.Min(line.Length, width - 1)]);
                 _drawn = true;
             }
             else if (value.Elapsed >= _nextLog)

@@ -2,22 +2,19 @@ using System.Diagnostics;
 
 namespace FusionKernels.Cli.Tests;
 
-public class BadInputTests
+[FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
+public sealed class BadInputTests : IDisposable
 {
-    private TemporaryFolder _folder = null!;
+    private readonly TemporaryFolder _folder = new();
 
-    [SetUp]
-    public void MakeFolder() => _folder = new TemporaryFolder();
-
-    [TearDown]
-    public void RemoveFolder() => _folder.Dispose();
+    public void Dispose() => _folder.Dispose();
 
     [Test]
     public void A_missing_recipe_is_a_missing_input() =>
         Tool.Run("merge", _folder["none.yml"], _folder["out"]).AssertFails(ExitCodes.NoInput, "none.yml");
 
     [TestCase("merge_method: [", "recipe.yml")]
-    [TestCase("merge_method: linear\nmodles: []\n", "did you mean 'models'")]
+    [TestCase("merge_metod: linear\nmodels: []\n", "did you mean 'merge_method'")]
     [TestCase("merge_method: tiess\nbase_model: a\nmodels:\n  - model: a\n    parameters: {weight: 1}\n", "did you mean 'ties'")]
     [TestCase("merge_method: linear\nmodels:\n  - model: a\n    parameters: {weight: .nan}\n", "weight")]
     public void A_bad_recipe_is_a_usage_error(string yaml, string word)
@@ -98,8 +95,9 @@ public class BadInputTests
     public void Permission_denied_names_the_path()
     {
         File.Copy(Path.Combine(Tool.Digits, "base", "model.safetensors"), _folder["secret.safetensors"]);
-        File.SetUnixFileMode(_folder["secret.safetensors"], UnixFileMode.None);
-        Directory.CreateDirectory(_folder["locked"], UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        Directory.CreateDirectory(_folder["locked"]);
+        Sh("chmod", "000", _folder["secret.safetensors"]);
+        Sh("chmod", "555", _folder["locked"]);
 
         RunUnprivileged("inspect", _folder["secret.safetensors"]).AssertFails(ExitCodes.NoInput, "secret.safetensors");
         RunUnprivileged("merge", Tool.Recipe("average"), _folder["locked/out"], "--model-root", Tool.Digits)
@@ -141,7 +139,7 @@ public class BadInputTests
         string[] nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
         if (Sh([.. nobody, "test", "-r", Tool.Program]) != 0)
             Assert.Ignore("SKIPPED: running as root, and an unprivileged user cannot be had or cannot reach the build");
-        File.SetUnixFileMode(_folder[""], (UnixFileMode)0b111_101_101);
+        Sh("chmod", "755", _folder[""]);
         return Tool.Finish(Tool.StartUnder(nobody, arguments));
     }
 

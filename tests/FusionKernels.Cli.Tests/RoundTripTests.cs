@@ -3,19 +3,17 @@ using FusionKernels.Safetensors;
 
 namespace FusionKernels.Cli.Tests;
 
-public class RoundTripTests
+public sealed class RoundTripTests : IDisposable
 {
-    private TemporaryFolder _folder = null!;
+    private readonly TemporaryFolder _folder = new();
 
     [OneTimeSetUp]
     public void MergeTheAverageInShards()
     {
-        _folder = new TemporaryFolder();
         Merged = Tool.Run("merge", Tool.Recipe("average"), _folder["out"], "--model-root", Tool.Digits, "--max-shard-size", "70kB", "--json").Succeeds();
     }
 
-    [OneTimeTearDown]
-    public void RemoveFolder() => _folder.Dispose();
+    public void Dispose() => _folder.Dispose();
 
     private ToolResult Merged { get; set; } = null!;
 
@@ -33,9 +31,9 @@ public class RoundTripTests
     [Test]
     public void The_output_has_an_index_a_config_and_no_leftovers()
     {
-        string[] names = [.. Directory.GetFileSystemEntries(_folder["out"]).Select(path => Path.GetFileName(path))];
+        string[] names = [.. Directory.GetFileSystemEntries(_folder["out"]).Select(path => Path.GetFileName(path)!)];
         Assert.That(names, Does.Contain("model.safetensors.index.json").And.Contain("config.json").And.Contain("fusionkernels.json"));
-        Assert.That(names, Has.None.Matches<string>(name => name.EndsWith(".partial", StringComparison.Ordinal) || name.StartsWith('.')));
+        Assert.That(names, Has.None.EndsWith(".partial").And.None.StartsWith("."));
     }
 
     [Test]

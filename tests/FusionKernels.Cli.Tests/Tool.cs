@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Text.Json;
 
 namespace FusionKernels.Cli.Tests;
@@ -62,17 +63,17 @@ internal static class Tool
         }
     }
 
-    /// <summary>Waits until a <c>merge --json</c> reports work on a shard other than the first, so that one is finished.</summary>
-    public static void WaitForSecondShard(Process merge)
+    /// <summary>Waits until a <c>merge --json</c> reports work on this shard or a later one; those before it are finished then.</summary>
+    public static void WaitForShard(Process merge, int number)
     {
         while (merge.StandardOutput.ReadLine() is { } line)
         {
             string shard = JsonDocument.Parse(line).RootElement.TryGetProperty("shard", out var name) ? name.GetString()! : "";
-            if (shard.Length > 0 && !shard.StartsWith("model-00001-", StringComparison.Ordinal))
+            if (shard.Length > 0 && int.Parse(shard.Split('-')[1], CultureInfo.InvariantCulture) >= number)
                 return;
         }
 
-        Assert.Fail("the merge ended before it reported a second shard: " + merge.StandardError.ReadToEnd());
+        Assert.Fail($"the merge ended before it reported shard {number}: " + merge.StandardError.ReadToEnd());
     }
 
     /// <summary>Asserts a failure: the exit code, nothing on stdout, and exactly one line on stderr that says all of the words.</summary>

@@ -3,7 +3,10 @@ using FusionKernels.Kernels.Reference;
 
 namespace FusionKernels.Kernels.Tests;
 
-/// <summary>The backends that must agree with the reference: the SIMD one at every register width, forced where the machine lacks it.</summary>
+/// <summary>
+/// The backends that must agree with the reference: the SIMD one at every register width, forced where the machine
+/// lacks it.
+/// </summary>
 internal static class Backends
 {
     public static readonly IKernelBackend Reference = new ReferenceBackend();

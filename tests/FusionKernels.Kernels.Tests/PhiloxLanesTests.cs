@@ -2,12 +2,15 @@ using System.Runtime.Intrinsics.X86;
 
 namespace FusionKernels.Kernels.Tests;
 
-/// <summary>The vector forms of the generator against <see cref="Philox.Word"/>, for every number of lanes this machine has.</summary>
+/// <summary>
+/// The vector forms of the generator against <see cref="Philox.Word"/>, for every number of lanes this machine has.
+/// </summary>
 public unsafe class PhiloxLanesTests
 {
     private static readonly Philox Stream = new(0xFEDC_BA98_7654_3210, 0x8000_0001_FFFF_FFFF);
 
-    // The last three straddle the carry into the counter's second word (block 2^32 is element 2^34), within one register.
+    // The last three straddle the carry into the counter's second word (block 2^32 is element 2^34), within one
+    // register.
     private static readonly long[] Firsts = [0, 8, 4096, (1L << 34) - 8, (1L << 34) - 64, (1L << 34) - 2048];
 
     [Test]
@@ -82,8 +85,9 @@ public unsafe class PhiloxLanesTests
                 {
                     uint[] actual = new uint[length + 1];
                     PhiloxLanes.Words<T>(Stream, first + offset, actual.AsSpan(0, length));
+                    string what = $"{typeof(T).Name}, {length} from {offset}";
                     for (int i = 0; i < length; i++)
-                        Assert.That(actual[i], Is.EqualTo(Stream.Word(first + offset + i)), $"{typeof(T).Name}, {offset}, {i}");
+                        Assert.That(actual[i], Is.EqualTo(Stream.Word(first + offset + i)), what);
                     Assert.That(actual[length], Is.Zero, "wrote past the end");
                 }
             }

@@ -2,7 +2,8 @@ namespace FusionKernels.Kernels.Tests;
 
 /// <summary>
 /// A base and models in guarded memory, filled with what a type can hold: mostly small deltas from the base, so that
-/// magnitudes repeat, and now and then a bit pattern at random, so that NaN, infinities, denormals and zeros of either sign occur.
+/// magnitudes repeat, and now and then a bit pattern at random, so that NaN, infinities, denormals and zeros of either
+/// sign occur.
 /// </summary>
 internal sealed unsafe class TestTensors : IDisposable
 {
@@ -18,7 +19,9 @@ internal sealed unsafe class TestTensors : IDisposable
         _anyBits = anyBits;
     }
 
-    /// <summary>Elements that end at a guard page; of odd alignment where the type's size allows <paramref name="slack"/>.</summary>
+    /// <summary>
+    /// Elements that end at a guard page; of odd alignment where the type's size allows <paramref name="slack"/>.
+    /// </summary>
     public Operand New(ElementType type, int length, int slack = 0)
     {
         int size = type.Size();
@@ -35,6 +38,23 @@ internal sealed unsafe class TestTensors : IDisposable
         }
 
         return operand;
+    }
+
+    /// <summary>The given values as F32.</summary>
+    public Operand Copy(ReadOnlySpan<float> values)
+    {
+        Operand operand = New(ElementType.F32, values.Length);
+        values.CopyTo(new Span<float>((void*)operand.Address, values.Length));
+        return operand;
+    }
+
+    /// <summary>A mask of the given bits.</summary>
+    public Mask Bits(ReadOnlySpan<byte> bits)
+    {
+        var memory = new GuardedMemory(bits.Length);
+        _memory.Add(memory);
+        bits.CopyTo(memory.Span);
+        return Mask.FromBits(memory.Address);
     }
 
     /// <summary>Random bits of a mask over <paramref name="elements"/> elements of a tensor.</summary>

@@ -24,6 +24,29 @@ internal sealed unsafe partial class CpuStream<T>
         public float Weight;
     }
 
+    private interface IMasking
+    {
+        static abstract TLanes Apply<TLanes>(TLanes delta, CombineInput* input, nint i)
+            where TLanes : struct, ILanes<TLanes>;
+    }
+
+    /// <summary>Every element takes part and no scale differs from 1, which would change nothing.</summary>
+    private readonly struct Unmasked : IMasking
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static TLanes Apply<TLanes>(TLanes delta, CombineInput* input, nint i)
+            where TLanes : struct, ILanes<TLanes> => delta;
+    }
+
+    /// <summary>scale * (mask * delta): the mask is a factor, so that a masked infinity gives NaN.</summary>
+    private readonly struct Masked : IMasking
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static TLanes Apply<TLanes>(TLanes delta, CombineInput* input, nint i)
+            where TLanes : struct, ILanes<TLanes> =>
+            TLanes.Splat(input->Scale) * (TLanes.MaskFactor(input->Bits, i) * delta);
+    }
+
     private readonly ref struct CombinePass<TRule> : ICodecPairAction
         where TRule : struct, ICombineRule
     {
@@ -84,10 +107,20 @@ internal sealed unsafe partial class CpuStream<T>
 
                 byte* target = (byte*)_output.Skip(start).Address;
                 if (_masked)
-                    CombineLoop<TIn, TOut, TRule>((byte*)basis.Address, inputs, count, target, length, _rule, true);
+                    Run<TIn, TOut, Masked>((byte*)basis.Address, inputs, count, target, length);
                 else
-                    CombineLoop<TIn, TOut, TRule>((byte*)basis.Address, inputs, count, target, length, _rule, false);
+                    Run<TIn, TOut, Unmasked>((byte*)basis.Address, inputs, count, target, length);
             }
+        }
+
+        private void Run<TIn, TOut, TMasking>(byte* basis, CombineInput* inputs, int count, byte* target, int length)
+            where TIn : struct, ICodec
+            where TOut : struct, ICodec
+            where TMasking : struct, IMasking
+        {
+            nint done = CombineLoop<T, TIn, TOut, TRule, TMasking>(basis, inputs, count, target, 0, length, _rule);
+            if (done < length)
+                CombineLoop<F32x1, TIn, TOut, TRule, TMasking>(basis, inputs, count, target, done, length, _rule);
         }
 
         private Operand Widen(Operand data, int start, int length, byte* widened)
@@ -105,38 +138,31 @@ internal sealed unsafe partial class CpuStream<T>
     // Lane j of a turn is element i + j; the models are added in recipe order within the turn, so the sums live in
     // registers and every input is read once. The remainder runs the same code on scalar lanes, which read nothing
     // beyond the last element. Without a base the models' own values are meant: x - 0 is x for every x, also for -0.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void CombineLoop<TIn, TOut, TRule>(
-        byte* basis, CombineInput* inputs, int count, byte* output, int length, TRule rule, bool masked)
-        where TIn : struct, ICodec
-        where TOut : struct, ICodec
-        where TRule : struct, ICombineRule
-    {
-        nint i = 0;
-        for (; i <= length - T.Count; i += T.Count)
-            CombineTurn<T, TIn, TOut, TRule>(basis, inputs, count, output, i, rule, masked);
-        for (; i < length; i++)
-            CombineTurn<F32x1, TIn, TOut, TRule>(basis, inputs, count, output, i, rule, masked);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void CombineTurn<TLanes, TIn, TOut, TRule>(
-        byte* basis, CombineInput* inputs, int count, byte* output, nint i, TRule rule, bool masked)
+    // One compiled method per lanes, types, rule and masking: everything below is inlined into it, which the compiler
+    // gives up on where one method holds two such loops.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static nint CombineLoop<TLanes, TIn, TOut, TRule, TMasking>(
+        byte* basis, CombineInput* inputs, int count, byte* output, nint first, nint length, TRule rule)
         where TLanes : struct, ILanes<TLanes>
         where TIn : struct, ICodec
         where TOut : struct, ICodec
         where TRule : struct, ICombineRule
+        where TMasking : struct, IMasking
     {
-        TLanes origin = basis == null ? TLanes.Splat(0) : Codec.Load<TIn, TLanes>(basis + (i * TIn.Size));
-        var sums = default(Accumulators<TLanes>);
-        for (CombineInput* input = inputs; input < inputs + count; input++)
+        nint i = first;
+        for (; i <= length - TLanes.Count; i += TLanes.Count)
         {
-            TLanes value = Codec.Load<TIn, TLanes>(input->Data + (i * TIn.Size)) - origin;
-            if (masked)
-                value = TLanes.Splat(input->Scale) * (TLanes.MaskFactor(input->Bits, i) * value);
-            rule.Add(ref sums, value, TLanes.Splat(input->Weight));
+            TLanes origin = basis == null ? TLanes.Splat(0) : Codec.Load<TIn, TLanes>(basis + (i * TIn.Size));
+            var sums = default(Accumulators<TLanes>);
+            for (CombineInput* input = inputs; input < inputs + count; input++)
+            {
+                TLanes delta = Codec.Load<TIn, TLanes>(input->Data + (i * TIn.Size)) - origin;
+                rule.Add(ref sums, TMasking.Apply(delta, input, i), TLanes.Splat(input->Weight));
+            }
+
+            Codec.Store<TOut, TLanes>(output + (i * TOut.Size), rule.Finish(sums, origin));
         }
 
-        Codec.Store<TOut, TLanes>(output + (i * TOut.Size), rule.Finish(sums, origin));
+        return i;
     }
 }

@@ -15,8 +15,9 @@ internal sealed unsafe partial class CpuStream<T>
             Compare<F64x2>(left, right, length, ref difference);
     }
 
-    // Both sides are walked as two models without a base. Elements that are not finite on either side become zero on both, which
-    // leaves the sums (that began as +0) and the maximum as they are. (x - y)^2 is not exact in fp64, so it is never fused.
+    // Both sides are walked as two models without a base. Elements that are not finite on either side become zero on
+    // both, which leaves the sums (that began as +0) and the maximum as they are. (x - y)^2 is not exact in fp64, so it
+    // is never fused.
     private void Compare<TWide>(Operand left, Operand right, int length, ref Difference difference)
         where TWide : struct, IWideLanes<TWide>
     {
@@ -25,8 +26,8 @@ internal sealed unsafe partial class CpuStream<T>
         byte* scratch = Scratch(tileBytes + keptBytes + (5 * Reduction.Lanes * sizeof(double)));
         float* kept = (float*)(scratch + tileBytes);
         double* sums = (double*)(scratch + tileBytes + keptBytes);
-        var all = new Span<double>(sums, 5 * Reduction.Lanes);
-        all.Clear();
+        new Span<double>(sums, 5 * Reduction.Lanes).Clear();
+        Span<double> folded = stackalloc double[4];
 
         ReadOnlySpan<Source> sides = [new(left), new(right)];
         var tile = new DeltaTiles<T>(new Chunk { First = 0, Length = length, Sources = sides }, (float*)scratch);
@@ -40,13 +41,17 @@ internal sealed unsafe partial class CpuStream<T>
             AddDifferences<TWide>(kept, values, tile.Padded, sums);
             if (!tile.EndsBlock)
                 continue;
-            difference.LeftSquared += Reduction.FoldLanes(all[..Reduction.Lanes]);
-            difference.RightSquared += Reduction.FoldLanes(all.Slice(Reduction.Lanes, Reduction.Lanes));
-            difference.Dot += Reduction.FoldLanes(all.Slice(2 * Reduction.Lanes, Reduction.Lanes));
-            difference.DeltaSquared += Reduction.FoldLanes(all.Slice(3 * Reduction.Lanes, Reduction.Lanes));
-            difference.MaxAbsolute = Math.Max(difference.MaxAbsolute, TensorPrimitives.Max<double>(all[^Reduction.Lanes..]));
-            all.Clear();
+            int next = 0;
+            FoldRows(sums, 4, folded, ref next);
+            difference.LeftSquared += folded[0];
+            difference.RightSquared += folded[1];
+            difference.Dot += folded[2];
+            difference.DeltaSquared += folded[3];
         }
+
+        // The maximum has no order to keep, so its lanes stay for the whole chunk.
+        var largest = new ReadOnlySpan<double>(sums + (4 * Reduction.Lanes), Reduction.Lanes);
+        difference.MaxAbsolute = Math.Max(difference.MaxAbsolute, TensorPrimitives.Max(largest));
     }
 
     private static int CountChanged(Operand left, Operand right, int length) => left.Type.Size() switch
@@ -60,7 +65,8 @@ internal sealed unsafe partial class CpuStream<T>
     // SAFETY: the operands hold length elements of TBits' size.
     private static int CountChanged<TBits>(Operand left, Operand right, int length)
         where TBits : unmanaged, IEqualityOperators<TBits, TBits, bool> => TensorPrimitives.HammingDistance(
-            new ReadOnlySpan<TBits>((void*)left.Address, length), new ReadOnlySpan<TBits>((void*)right.Address, length));
+            new ReadOnlySpan<TBits>((void*)left.Address, length),
+            new ReadOnlySpan<TBits>((void*)right.Address, length));
 
     /// <summary>Clears both elements where either is NaN or infinite; returns how many.</summary>
     private static int ClearNonFinite(float* left, float* right, int length)

@@ -12,9 +12,9 @@ internal sealed unsafe partial class CpuStream<T>
             Gram<F64x2>(chunk, partials);
     }
 
-    // Tile by tile: each model's values are widened to fp64 once, then every pair of models adds its products to its own 16
-    // accumulators. Products of fp32 values are exact in fp64. The padding of a last tile adds +0 to sums that began as
-    // +0, which changes none of them.
+    // Tile by tile: each model's values are widened to fp64 once, then every pair of models adds its products to its
+    // own 16 accumulators. Products of fp32 values are exact in fp64. The padding of a last tile adds +0 to sums that
+    // began as +0, which changes none of them.
     private void Gram<TWide>(in Chunk chunk, Span<double> partials)
         where TWide : struct, IWideLanes<TWide>
     {
@@ -33,11 +33,8 @@ internal sealed unsafe partial class CpuStream<T>
             for (int model = 0; model < models; model++)
                 Widen<TWide>(tile.Values(model), values + (model * DeltaTiles<T>.Most), tile.Padded);
             AddPairs<TWide>(values, models, tile.Padded, sums);
-            if (!tile.EndsBlock)
-                continue;
-            for (int pair = 0; pair < pairs; pair++)
-                partials[next++] = Reduction.FoldLanes(new Span<double>(sums + (pair * Reduction.Lanes), Reduction.Lanes));
-            new Span<double>(sums, sumCount).Clear();
+            if (tile.EndsBlock)
+                FoldRows(sums, pairs, partials, ref next);
         }
     }
 
@@ -48,7 +45,10 @@ internal sealed unsafe partial class CpuStream<T>
             TWide.Store(TWide.Load(values + i), wide + i);
     }
 
-    /// <summary>The upper triangle by rows; two columns of a row at a time, because one pair's chain of sums is bound by latency.</summary>
+    /// <summary>
+    /// The upper triangle by rows; two columns of a row at a time, because one pair's chain of sums is bound by
+    /// latency.
+    /// </summary>
     private static void AddPairs<TWide>(double* values, int models, int length, double* sums)
         where TWide : struct, IWideLanes<TWide>
     {

@@ -6,8 +6,9 @@ internal sealed partial class CpuStream<T>
     {
         ArgumentOutOfRangeException.ThrowIfNegative(first);
 
-        // The logarithm and the sine take nearly all the time, and a vectorised one would not round like the reference's.
-        // So only the words come in bulk: tiles that begin at an even element, where the first pair may be cut in half, as the last may.
+        // The logarithm and the sine take nearly all the time, and a vectorised one would not round like the
+        // reference's. So only the words come in bulk: tiles that begin at an even element, where the first pair may be
+        // cut in half, as the last may.
         Span<uint> words = stackalloc uint[1024];
         int done = 0;
         while (done < normals.Length)

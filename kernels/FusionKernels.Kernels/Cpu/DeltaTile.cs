@@ -2,7 +2,9 @@ using System.Runtime.CompilerServices;
 
 namespace FusionKernels.Kernels.Cpu;
 
-/// <summary>Stored elements of any type as fp32 in scratch memory, for kernels whose arithmetic is written over plain floats.</summary>
+/// <summary>
+/// Stored elements of any type as fp32 in scratch memory, for kernels whose arithmetic is written over plain floats.
+/// </summary>
 internal static unsafe class DeltaTile
 {
     /// <summary>The elements as fp32.</summary>
@@ -20,7 +22,8 @@ internal static unsafe class DeltaTile
     private readonly struct Difference<T>(byte* source, float* origin, float* tile, int length) : ICodecAction
         where T : struct, ILanes<T>
     {
-        // Whole registers, then single elements, so that no byte beyond the last element is read. Lane j is element i + j.
+        // Whole registers, then single elements, so that no byte beyond the last element is read. Lane j is element i +
+        // j.
         public void Invoke<TCodec>()
             where TCodec : struct, ICodec
         {

@@ -9,7 +9,10 @@ namespace FusionKernels.Kernels.Cpu;
 internal unsafe ref struct DeltaTiles<T>
     where T : struct, ILanes<T>
 {
-    /// <summary>Most elements of a tile. It divides <see cref="Reduction.Block"/>, and is a whole number of mask bytes and registers.</summary>
+    /// <summary>
+    /// Most elements of a tile. It divides <see cref="Reduction.Block"/>, and is a whole number of mask bytes and
+    /// registers.
+    /// </summary>
     public const int Most = 512;
 
     /// <summary>Floats of scratch: the base's and a model's values.</summary>
@@ -53,7 +56,9 @@ internal unsafe ref struct DeltaTiles<T>
         return true;
     }
 
-    /// <summary>x - base of one model, or x without a base. The tile is valid, and the caller's, until the next call.</summary>
+    /// <summary>
+    /// x - base of one model, or x without a base. The tile is valid, and the caller's, until the next call.
+    /// </summary>
     public readonly float* Deltas(int model)
     {
         DeltaTile.Subtract<T>(_chunk.Sources[model].Data.Skip(Offset), _origin, _values, Length);

@@ -2,7 +2,8 @@ namespace FusionKernels.Kernels.Cpu;
 
 /// <summary>
 /// A register of fp64 lanes, in which reductions sum. Loops take two registers' worth of a block's 16 accumulators
-/// (<see cref="Reduction"/>) at a time, so that few registers are live whatever the width, and walk the tile once for each such strip.
+/// (<see cref="Reduction"/>) at a time, so that few registers are live whatever the width, and walk the tile once for
+/// each such strip.
 /// </summary>
 /// <typeparam name="TSelf">The implementing type.</typeparam>
 internal unsafe interface IWideLanes<TSelf>
@@ -30,8 +31,8 @@ internal unsafe interface IWideLanes<TSelf>
     static abstract TSelf Max(TSelf left, TSelf right);
 
     /// <summary>
-    /// sum + left * right for a product that is exact in fp64, such as that of widened fp32 values. The machine may fuse:
-    /// with an exact product that gives the same bits.
+    /// sum + left * right for a product that is exact in fp64, such as that of widened fp32 values. The machine may
+    /// fuse: with an exact product that gives the same bits.
     /// </summary>
     static abstract TSelf AddExactProduct(TSelf sum, TSelf left, TSelf right);
 }

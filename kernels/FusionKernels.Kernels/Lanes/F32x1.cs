@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace FusionKernels.Kernels;
@@ -27,14 +28,15 @@ public readonly unsafe struct F32x1(float value) : ILanes<F32x1>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static F32x1 SplatBits(uint bits) => new(BitConverter.UInt32BitsToSingle(bits));
 
-    // The pairs of shifts change nothing. Without them the .NET 10 JIT turns the reinterpretation of a short load into a
-    // load of four bytes, which reads beyond the element.
+    // .NET 10's compiler merges a 1- or 2-byte load with the reinterpretation as fp32 into one load of 4 bytes, which
+    // reads beyond the element, at worst beyond the mapped memory. The shift and the rotation, which undo each other,
+    // keep the two apart.
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static F32x1 Load(byte* source, int size) => size switch
     {
-        1 => SplatBits((uint)*source << 24 >> 24),
-        2 => SplatBits((uint)*(ushort*)source << 16 >> 16),
+        1 => SplatBits(BitOperations.RotateRight((uint)*source << 16, 16)),
+        2 => SplatBits(BitOperations.RotateRight((uint)*(ushort*)source << 16, 16)),
         4 => SplatBits(*(uint*)source),
         _ => new((float)*(double*)source),
     };

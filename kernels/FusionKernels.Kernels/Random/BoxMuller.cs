@@ -1,8 +1,9 @@
 namespace FusionKernels.Kernels;
 
 /// <summary>
-/// Standard normals from the words of a stream (Box and Muller 1958): with u1 = ((w0 &gt;&gt; 8) + 1) * 2^-24 in (0, 1] and
-/// u2 = (w1 &gt;&gt; 8) * 2^-24 in [0, 1), the pair sqrt(-2 ln u1) * (cos 2 pi u2, sin 2 pi u2). In fp64, rounded once.
+/// Standard normals from the words of a stream (Box and Muller 1958): with u1 = ((w0 &gt;&gt; 8) + 1) * 2^-24 in (0, 1]
+/// and u2 = (w1 &gt;&gt; 8) * 2^-24 in [0, 1), the pair sqrt(-2 ln u1) * (cos 2 pi u2, sin 2 pi u2). In fp64, rounded
+/// once.
 /// </summary>
 internal static class BoxMuller
 {

@@ -3,9 +3,9 @@ using System.Text;
 namespace FusionKernels.Kernels;
 
 /// <summary>
-/// One stream of the counter-based generator Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
-/// 1, 2, 3", SC 2011). Key = the seed (low, high word). Counter = (block low, block high, stream low, stream high).
-/// Element i of a tensor uses word i mod 4 of block i div 4, so a draw depends on seed, stream and element and on nothing else.
+/// One stream of the counter-based generator Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2,
+/// 3", SC 2011). Key = the seed (low, high word). Counter = (block low, block high, stream low, stream high). Element i
+/// of a tensor uses word i mod 4 of block i div 4, so a draw depends on seed, stream and element and on nothing else.
 /// </summary>
 /// <param name="Seed">The key.</param>
 /// <param name="Stream">The upper half of the counter, see <see cref="ForTensor"/>.</param>
@@ -15,8 +15,8 @@ public readonly record struct Philox(ulong Seed, ulong Stream)
     internal const int Rounds = 10;
 
     /// <summary>
-    /// The stream of a tensor in one model of a merge: FNV-1a (64 bits) over the UTF-8 bytes of the tensor's name, a NUL,
-    /// and the model's ordinal (decimal digits, the first non-base model of the recipe is 0).
+    /// The stream of a tensor in one model of a merge: FNV-1a (64 bits) over the UTF-8 bytes of the tensor's name, a
+    /// NUL, and the model's ordinal (decimal digits, the first non-base model of the recipe is 0).
     /// </summary>
     public static Philox ForTensor(ulong seed, string tensor, int modelOrdinal)
     {

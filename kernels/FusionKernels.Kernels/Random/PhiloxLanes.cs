@@ -5,16 +5,18 @@ using System.Runtime.Intrinsics.X86;
 namespace FusionKernels.Kernels;
 
 /// <summary>
-/// <see cref="Philox"/> for many blocks at once; the same words as <see cref="Philox.Block"/>. Register r of the four that
-/// a lane works on holds word r of that lane's block in its lower half (<see cref="ICounterLanes{TSelf}"/>), so a round is two
-/// multiplications, two shifts and two three-way exclusive ors. Two registers' worth of blocks are in work at a time, because the chain
-/// of ten rounds is bound by latency; the processor overlaps the loop's iterations for the rest.
+/// <see cref="Philox"/> for many blocks at once; the same words as <see cref="Philox.Block"/>. Register r of the four
+/// that a lane works on holds word r of that lane's block in its lower half (<see cref="ICounterLanes{TSelf}"/>), so a
+/// round is two multiplications, two shifts and two three-way exclusive ors. Two registers' worth of blocks are in work
+/// at a time, because the chain of ten rounds is bound by latency; the processor overlaps the loop's iterations for the
+/// rest.
 /// </summary>
 internal static unsafe class PhiloxLanes
 {
     /// <summary>
     /// The keep bits of a dropping mask: bit i of <paramref name="bits"/> is set iff (word &gt;&gt; 8) &gt;=
-    /// <paramref name="dropBelow"/> for the word of element <paramref name="first"/> + i. Unused bits of the last byte are zero.
+    /// <paramref name="dropBelow"/> for the word of element <paramref name="first"/> + i. Unused bits of the last byte
+    /// are zero.
     /// </summary>
     /// <param name="stream">The stream of words.</param>
     /// <param name="first">First element; a multiple of 8.</param>
@@ -94,7 +96,8 @@ internal static unsafe class PhiloxLanes
 
     /// <summary>
     /// Compares the words of Count blocks with the bound and writes the bits of those elements that are asked for.
-    /// Words 0 and 1 (then 2 and 3) give two bits per block, which belong into bits 0 and 1 (then 2 and 3) of the block's nibble.
+    /// Words 0 and 1 (then 2 and 3) give two bits per block, which belong into bits 0 and 1 (then 2 and 3) of the
+    /// block's nibble.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void StoreBits<T>(T words01, T words23, T bound, byte* target, int elements)
@@ -102,8 +105,8 @@ internal static unsafe class PhiloxLanes
     {
         ulong keep = SpreadPairs(T.HalvesAtLeast(words01, bound)) | (SpreadPairs(T.HalvesAtLeast(words23, bound)) << 2);
 
-        // SAFETY: where all elements are asked for, their Count / 2 bytes are written at once; otherwise the bits beyond are
-        // cleared and the bytes asked for written one by one.
+        // SAFETY: where all elements are asked for, their Count / 2 bytes are written at once; otherwise the bits
+        // beyond are cleared and the bytes asked for written one by one.
         if (elements < 4 * T.Count)
         {
             for (; elements > 0; elements -= 8, keep >>= 8)
@@ -134,8 +137,8 @@ internal static unsafe class PhiloxLanes
     }
 
     /// <summary>
-    /// The blocks <paramref name="block"/> ... in <c>a</c> and the Count following ones in <c>b</c>: words 0 and 1 as the
-    /// two halves of a lane, likewise words 2 and 3.
+    /// The blocks <paramref name="block"/> ... in <c>a</c> and the Count following ones in <c>b</c>: words 0 and 1 as
+    /// the two halves of a lane, likewise words 2 and 3.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Rounds<T>(

@@ -22,8 +22,9 @@ public readonly record struct SparseAverage(float Epsilon) : ICombineRule
     public T Finish<T>(in Accumulators<T> sums, T origin)
         where T : struct, ILanes<T>
     {
-        T one = T.Splat(1), count = sums.PositiveWeight;
-        T shared = sums.Sum / T.WhereGreater(count, one, count, one);
-        return origin + T.WhereEqual(count, one, sums.Positive, shared);
+        // Both terms are added, one of them times zero, as the formula reads: an infinity gives NaN.
+        T zero = T.Splat(0), one = T.Splat(1), count = sums.PositiveWeight;
+        T alone = T.WhereEqual(count, one, one, zero), together = T.WhereGreater(count, one, one, zero);
+        return origin + (sums.Positive * alone) + (sums.Sum * together / T.WhereGreater(count, one, count, one));
     }
 }

@@ -13,7 +13,10 @@ public sealed class MagnitudeHistogram
     /// <summary>Most bins a histogram may have.</summary>
     public const int MaxBins = 1 << 16;
 
-    /// <summary>The smallest and the largest magnitude's bits; takes the smallest shift that gives at most <see cref="MaxBins"/>.</summary>
+    /// <summary>
+    /// The smallest and the largest magnitude's bits; takes the smallest shift that gives at most
+    /// <see cref="MaxBins"/>.
+    /// </summary>
     public MagnitudeHistogram(uint low, uint high)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(high, 0x7FFF_FFFFu);
@@ -38,9 +41,9 @@ public sealed class MagnitudeHistogram
     public long[] Counts { get; }
 
     /// <summary>
-    /// Which places a bin has seen, as the or of <see cref="Trace"/>: bit j is set if an element's place within the bin has bit j set, bit
-    /// 16 + j if one has it clear. So a bin whose elements are all equal is recognised (<see cref="OnlyMagnitude"/>):
-    /// differences of bf16 numbers have few distinct magnitudes.
+    /// Which places a bin has seen, as the or of <see cref="Trace"/>: bit j is set if an element's place within the bin
+    /// has bit j set, bit 16 + j if one has it clear. So a bin whose elements are all equal is recognised
+    /// (<see cref="OnlyMagnitude"/>): differences of bf16 numbers have few distinct magnitudes.
     /// </summary>
     public uint[] Seen { get; }
 
@@ -62,7 +65,9 @@ public sealed class MagnitudeHistogram
         }
     }
 
-    /// <summary>What an element <paramref name="offset"/> above <see cref="Low"/> leaves in <see cref="Seen"/>.</summary>
+    /// <summary>
+    /// What an element <paramref name="offset"/> above <see cref="Low"/> leaves in <see cref="Seen"/>.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint Trace(uint offset, int shift)
     {

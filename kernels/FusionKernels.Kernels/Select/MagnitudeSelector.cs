@@ -2,10 +2,11 @@ namespace FusionKernels.Kernels;
 
 /// <summary>
 /// Finds the k-th largest magnitude of a delta exactly, without sorting or copying it: each pass over the data fills a
-/// histogram over a bracket of magnitudes, and the bin that holds the k-th becomes the next bracket, until all elements of
-/// a bin are equal. From the full range that is at most two passes (a radix select on the upper 16 and the lower 15 bits), and one where
-/// the data has few distinct magnitudes, as differences of bf16 numbers do. A bracket that a sample suggests makes the first
-/// pass faster and its bins finer; one that misses the k-th costs a pass, never exactness. So at most three passes.
+/// histogram over a bracket of magnitudes, and the bin that holds the k-th becomes the next bracket, until all elements
+/// of a bin are equal. From the full range that is at most two passes (a radix select on the upper 16 and the lower 15
+/// bits), and one where the data has few distinct magnitudes, as differences of bf16 numbers do. A bracket that a
+/// sample suggests makes the first pass faster and its bins finer; one that misses the k-th costs a pass, never
+/// exactness. So at most three passes.
 /// </summary>
 public sealed class MagnitudeSelector
 {
@@ -26,12 +27,15 @@ public sealed class MagnitudeSelector
 
     /// <summary>
     /// A selector whose first bracket is taken from a sample: the order statistics five standard deviations around the
-    /// expected rank. If the sample is random the k-th magnitude lies between them but for one time in a million, and so do about
-    /// 10 sqrt(q (1 - q) / s) of the elements (q = keep / total, s samples; 4 % at q = 0.2, s = 8192), plus ties.
+    /// expected rank. If the sample is random the k-th magnitude lies between them but for one time in a million, and
+    /// so do about 10 sqrt(q (1 - q) / s) of the elements (q = keep / total, s samples; 4 % at q = 0.2, s = 8192), plus
+    /// ties.
     /// </summary>
     /// <param name="keep">k, at least 1.</param>
     /// <param name="total">Number of magnitudes to select from; at least <paramref name="keep"/>.</param>
-    /// <param name="sample">Magnitude bits of some elements in any order; sorted on return. Empty gives the full range.</param>
+    /// <param name="sample">
+    /// Magnitude bits of some elements in any order; sorted on return. Empty gives the full range.
+    /// </param>
     public static MagnitudeSelector FromSample(long keep, long total, Span<uint> sample)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(keep, total);

@@ -14,7 +14,7 @@ internal sealed class MergeCommand : ToolCommand
     private readonly Argument<string> _output = new("OUT") { Description = "Folder to write; a run that was stopped goes on there" };
     private readonly Option<string> _device = new("--device") { Description = "Where the kernels run", DefaultValueFactory = _ => "auto" };
     private readonly Option<long> _memory = SizeOption("--memory", "Working memory, besides the mapped inputs [default: 1GiB]");
-    private readonly Option<int> _threads = new("--threads") { Description = "Worker threads [default: one per processor]", HelpName = "N" };
+    private readonly Option<int> _threads = CountOption("--threads", "Worker threads [default: one per processor]");
     private readonly Option<ulong> _seed = new("--seed", "--random-seed") { Description = "Seed of random masks [default: 0]", HelpName = "N" };
     private readonly Option<long> _shardSize = SizeOption("--max-shard-size", "Largest output shard [default: 5GB]", "--out-shard-size");
     private readonly Option<string> _modelRoot = new("--model-root") { Description = "Folder that relative model paths start from", HelpName = "DIR" };
@@ -27,11 +27,6 @@ internal sealed class MergeCommand : ToolCommand
     {
         _device.AcceptOnlyFromAmong(Backends.Devices);
         _access.AcceptOnlyFromAmong("auto", "map", "read");
-        _threads.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<int>() < 1)
-                result.AddError("--threads must be at least 1");
-        });
         Add(_recipe);
         Add(_output);
         foreach (Option option in (Option[])[_device, _memory, _threads, _seed, _shardSize, _modelRoot, _access, _lenient, _restart])

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 
 namespace FusionKernels.Cli.Commands;
 
@@ -35,6 +36,19 @@ internal abstract class ToolCommand : Command
 
     /// <summary>Runs the command and returns its exit code.</summary>
     protected abstract Task<int> RunAsync(ParseResult arguments, Terminal terminal, CancellationToken cancellation);
+
+    /// <summary>An option that takes a whole number from 1 on.</summary>
+    protected static Option<int> CountOption(string name, string description) => new(name)
+    {
+        Description = description,
+        HelpName = "N",
+        CustomParser = result =>
+        {
+            if (!int.TryParse(result.Tokens[0].Value, NumberStyles.None, CultureInfo.InvariantCulture, out int count) || count < 1)
+                result.AddError($"{name}: '{result.Tokens[0].Value}' is no whole number from 1 on");
+            return count;
+        },
+    };
 
     /// <summary>An option that takes a size, such as 1GiB.</summary>
     protected static Option<long> SizeOption(string name, string description, params string[] aliases) => new(name, aliases)

@@ -9,6 +9,8 @@ namespace FusionKernels.Execution;
 /// </summary>
 internal static class MagnitudeSelection
 {
+    private const int SampleSize = 8192;
+
     /// <summary>
     /// The thresholds that the <paramref name="keep"/>[i] largest magnitudes of model i's deltas reach, over the given tensors together;
     /// <c>null</c> where none is to be kept.
@@ -19,7 +21,7 @@ internal static class MagnitudeSelection
     /// <param name="keep">Per model, how many to keep; 0 keeps nothing.</param>
     public static MagnitudeSelector?[] Select(TensorPasses[] tensors, MergeSource[][] sources, CheckpointTensor[] origins, long[] keep)
     {
-        var selectors = keep.Select(k => k == 0 ? null : new MagnitudeSelector(k)).ToArray();
+        var selectors = keep.Select((k, i) => k == 0 ? null : Begin(k, i)).ToArray();
         while (selectors.Any(s => s is { Done: false }))
         {
             var total = selectors.Select(s => s is { Done: false } ? s.NextPass() : null).ToArray();
@@ -38,6 +40,15 @@ internal static class MagnitudeSelection
         }
 
         return selectors;
+
+        // The first bracket comes from a sample that is spread over the tensors by their sizes.
+        MagnitudeSelector Begin(long k, int model)
+        {
+            long total = tensors.Sum(t => t.Length);
+            uint[] sample = tensors.SelectMany((t, i) =>
+                t.SampleMagnitudes(sources[i][model], Origin(i), Math.Max(1, (long)(SampleSize * (Int128)t.Length / total)))).ToArray();
+            return MagnitudeSelector.FromSample(k, total, sample);
+        }
 
         CheckpointTensor? Origin(int tensor) => origins.Length == 0 ? null : origins[tensor];
     }

@@ -42,10 +42,7 @@ internal sealed unsafe class TensorMerge
 
     /// <summary>A global number that has a value.</summary>
     public double Number(string parameter) =>
-        NumberOrNull(parameter) ?? throw new InvalidOperationException($"'{parameter}' has no value.");
-
-    /// <summary>A global number, or <c>null</c> when the recipe gives none.</summary>
-    public double? NumberOrNull(string parameter) => _plan.Parameters[parameter].Number;
+        _plan.Parameters[parameter].Number ?? throw new InvalidOperationException($"'{parameter}' has no value.");
 
     /// <summary>A global truth value.</summary>
     public bool Flag(string parameter) => Number(parameter) != 0;

@@ -20,8 +20,11 @@ internal unsafe delegate void ChunkBody(Worker worker, in Chunk chunk, byte* scr
 /// <param name="length">Elements of the tensor.</param>
 internal sealed unsafe class TensorPasses(MergeContext context, Workers workers, long length)
 {
-    private const int SampleRuns = 32, SampleRun = 256;
+    private const int SampleRun = 32;
     private const int LargestElement = 8;
+
+    /// <summary>Elements of the tensor.</summary>
+    public long Length => length;
 
     /// <summary>Runs a pass over all chunks.</summary>
     /// <param name="sources">The models.</param>
@@ -94,6 +97,35 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
                 partials.AsSpan((int)(chunk.First / Reduction.Block), (int)Blocks(chunk.Length)));
         });
         return Reduction.Fold(partials, 1)[0];
+    }
+
+    /// <summary>
+    /// Magnitude bits of some of a model's deltas, in short runs spread evenly over the tensor: long enough for a read to pay,
+    /// short enough that rows of unlike scale are all met.
+    /// </summary>
+    /// <param name="source">The model.</param>
+    /// <param name="origin">The base.</param>
+    /// <param name="elements">How many to take; the whole tensor when it has no more.</param>
+    public uint[] SampleMagnitudes(MergeSource source, CheckpointTensor? origin, long elements)
+    {
+        int runs = (int)Math.Max(1, Math.Min(elements, length) / SampleRun);
+        var sample = new List<uint>();
+        workers.Run(1, (worker, _) =>
+        {
+            for (int run = 0; run < runs; run++)
+            {
+                long first = (long)(run * (Int128)length / runs);
+                WithChunk(worker, [new MergeSource(source.Input)], origin, first, (int)Math.Min(SampleRun, length - first), (worker, in chunk, scratch) =>
+                {
+                    worker.Stream.Combine(chunk, new WeightedSum(1), new Operand(ElementType.F32, scratch));
+
+                    // SAFETY: Combine wrote chunk.Length floats to the scratch memory.
+                    foreach (uint bits in new ReadOnlySpan<uint>(scratch, chunk.Length))
+                        sample.Add(bits & int.MaxValue);
+                });
+            }
+        });
+        return [.. sample];
     }
 
     /// <summary>

@@ -69,7 +69,7 @@ internal sealed class PlannedTensor
     /// <summary>The models' tensors; rows beyond the output's shape are not read.</summary>
     public required IReadOnlyList<PlannedSource> Sources { get; init; }
 
-    /// <summary>Whether the tensor is no floating-point data and is copied from its first source.</summary>
+    /// <summary>Whether the tensor is copied from its only source: it is no floating-point data, or nothing is merged into the base.</summary>
     public required bool IsCopy { get; init; }
 
     /// <summary>The values of the method's global parameters for this tensor.</summary>

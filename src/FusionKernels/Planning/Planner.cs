@@ -84,7 +84,8 @@ internal sealed class Planner
         var merged = isOrigin ? slice.Sources.Where(m => m != listed).ToArray()
             : _method.Base == BaseUse.AsModel && basePath is not null && listed is null ? [.. slice.Sources, new RecipeModel(basePath)]
             : slice.Sources;
-        if (merged.Count < _method.MinModels || merged.Count > _method.MaxModels)
+        bool baseAlone = isOrigin && merged.Count == 0 && listed is not null;
+        if (!baseAlone && (merged.Count < _method.MinModels || merged.Count > _method.MaxModels))
         {
             string bounds = _method.MinModels == _method.MaxModels ? $"exactly {_method.MinModels}"
                 : merged.Count < _method.MinModels ? $"at least {_method.MinModels}" : $"at most {_method.MaxModels}";
@@ -206,6 +207,10 @@ internal sealed class Planner
         var sources = found.Where((_, i) => !left[i])
             .Select(f => new PlannedSource(f.Source.Model.Ordinal, f.Input!, Evaluate(f.Source, slot, f.Input!.Name))).ToArray();
         var spec = new TensorSpec(name, dtype ?? OwnDtype(basis, sources), shape);
+
+        // Nothing to merge into the base: the base it is.
+        if (sources.Length == 0)
+            return Copy(spec, basis!);
         return new PlannedTensor
         {
             Spec = spec,
@@ -250,16 +255,18 @@ internal sealed class Planner
             return null;
         }
 
-        return new PlannedTensor
-        {
-            Spec = new TensorSpec(name, all[0].Dtype, all[0].Shape),
-            Base = null,
-            Sources = [new PlannedSource(0, all[0], new Dictionary<string, ParameterValue>())],
-            IsCopy = true,
-            Parameters = new Dictionary<string, ParameterValue>(),
-            Length = all[0].ElementCount,
-        };
+        return Copy(new TensorSpec(name, all[0].Dtype, all[0].Shape), all[0]);
     }
+
+    private static PlannedTensor Copy(TensorSpec spec, CheckpointTensor input) => new()
+    {
+        Spec = spec,
+        Base = null,
+        Sources = [new PlannedSource(0, input, new Dictionary<string, ParameterValue>())],
+        IsCopy = true,
+        Parameters = new Dictionary<string, ParameterValue>(),
+        Length = Elements.Count(spec.Shape),
+    };
 
     // Shapes must agree, but embeddings may differ in their rows (vocabulary): then the leading rows are merged. A model that
     // does not fit a base's non-embedding tensor is left out of it in a lenient run, as mergekit does.

@@ -1,0 +1,7 @@
+using FusionKernels.Kernels.Cpu;
+using FusionKernels.Kernels.Tests;
+
+// What InstructionSetTests runs in child processes with instruction sets switched off.
+using var backend = new CpuBackend();
+Console.WriteLine(backend.Name);
+Console.WriteLine(Digest.Of(backend));
