@@ -14,6 +14,8 @@ internal static class WeightedMeanFormula
         float[] weights = [.. source.Models.Select(m => working.Round((float)source.Parameter(m, "weight", 1)))];
         float divisor = source.Parameters.GetValueOrDefault("normalize", 1) == 0 ? 1 : working.Round(weights.Sum());
 
+        var storage = source.OutDtype ?? MethodFormula.Storage(source);
+
         // Embeddings of different vocabularies are cut to their common rows, which come first.
         var values = new float[source.Models.Min(m => m.Tensor.Values.Length)];
         for (int j = 0; j < values.Length; j++)
@@ -21,7 +23,7 @@ internal static class WeightedMeanFormula
             float sum = 0;
             for (int i = 0; i < weights.Length; i++)
                 sum += working.Round(weights[i] * source.Models[i].Tensor.Floats[j]);
-            values[j] = (source.OutDtype ?? MethodFormula.Storage(source)).Round(working.Round(working.Round(sum) / divisor));
+            values[j] = storage.Round(working.Round(working.Round(sum) / divisor));
         }
 
         return new Reading(values, new ulong[values.Length]);
