@@ -109,23 +109,18 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
     public uint[] SampleMagnitudes(MergeSource source, CheckpointTensor? origin, long elements)
     {
         int runs = (int)Math.Max(1, Math.Min(elements, length) / SampleRun);
-        var sample = new List<uint>();
+        var sample = new uint[runs * SampleRun];
+        int taken = 0;
         workers.Run(1, (worker, _) =>
         {
             for (int run = 0; run < runs; run++)
             {
                 long first = (long)(run * (Int128)length / runs);
-                WithChunk(worker, [new MergeSource(source.Input)], origin, first, (int)Math.Min(SampleRun, length - first), (worker, in chunk, scratch) =>
-                {
-                    worker.Stream.Combine(chunk, new WeightedSum(1), new Operand(ElementType.F32, scratch));
-
-                    // SAFETY: Combine wrote chunk.Length floats to the scratch memory.
-                    foreach (uint bits in new ReadOnlySpan<uint>(scratch, chunk.Length))
-                        sample.Add(bits & int.MaxValue);
-                });
+                WithChunk(worker, [new MergeSource(source.Input)], origin, first, (int)Math.Min(SampleRun, length - first), (worker, in chunk, _) =>
+                    taken += worker.Stream.SampleMagnitudes(chunk, 1, sample.AsSpan(taken)));
             }
         });
-        return [.. sample];
+        return sample[..taken];
     }
 
     /// <summary>
