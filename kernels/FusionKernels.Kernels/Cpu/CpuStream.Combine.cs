@@ -140,7 +140,7 @@ internal sealed unsafe partial class CpuStream<T>
     // beyond the last element. Without a base the models' own values are meant: x - 0 is x for every x, also for -0.
     // One compiled method per lanes, types, rule and masking: everything below is inlined into it, which the compiler
     // gives up on where one method holds two such loops.
-    [MethodImpl(MethodImplOptions.NoInlining)]
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static nint CombineLoop<TLanes, TIn, TOut, TRule, TMasking>(
         byte* basis, CombineInput* inputs, int count, byte* output, nint first, nint length, TRule rule)
         where TLanes : struct, ILanes<TLanes>
