@@ -51,7 +51,6 @@ internal sealed record Difference(
                 : $"difference '{Name}' expects {string.Join(" or ", Expect)}: {againstCorrection}");
         }
 
-        if (againstMergekit is not null)
-            GoldenSummary.Add(this, id);
+        GoldenSummary.Add(this, id, shows: againstMergekit is not null);
     }
 }

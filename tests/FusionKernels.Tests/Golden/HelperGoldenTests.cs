@@ -125,9 +125,13 @@ internal sealed class HelperGoldenTests : GoldenFixture
     private static IEnumerable<TestCaseData> Helpers(
         string function, Func<GoldenFolder, string, JsonElement, object[]> arguments) =>
         from folder in GoldenFolder.TensorCases
-        from helper in folder.Records("helpers").Select((json, index) => (Json: json, Id: $"h{index:000}_{function}"))
+        from helper in folder.Records("helpers").Select((json, index) => (Json: json, Id: Id(json, index)))
         where helper.Json.GetProperty("fn").ValueEquals(function)
         select Named(folder.Name, helper.Id, arguments(folder, helper.Id, helper.Json));
+
+    private static string Id(JsonElement helper, int index) => helper.TryGetProperty("output", out var output)
+        ? output.GetString()!
+        : $"h{index:000}_{helper.GetProperty("fn").GetString()}";
 
     /// <summary>
     /// The value of a setting as the product's own reader takes it: a number, <c>null</c>, or "error:...".
