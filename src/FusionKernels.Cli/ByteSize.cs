@@ -12,8 +12,8 @@ internal static class ByteSize
     ];
 
     /// <summary>
-    /// Reads a size: a number of bytes, or a number with a unit, decimal (5GB) or binary (1GiB). A bare K, M or G is refused, since
-    /// some read it as decimal and some as binary.
+    /// Reads a size: a number of bytes, or a number with a unit, decimal (5GB) or binary (1GiB). A bare K, M or G is
+    /// refused, since some read it as decimal and some as binary.
     /// </summary>
     public static bool TryParse(string text, out long bytes)
     {
@@ -28,7 +28,8 @@ internal static class ByteSize
             }
         }
 
-        bool valid = double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value)
+        bool valid =
+            double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value)
             && value * factor is >= 1 and <= 1e18;
         bytes = valid ? (long)(value * factor) : 0;
         return valid;

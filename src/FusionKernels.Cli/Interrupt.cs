@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace FusionKernels.Cli;
 
 /// <summary>
-/// Ctrl-C and SIGTERM as a cancellation: the first asks the command to stop at a point from where it can resume, the second
-/// has the system end the process at once.
+/// Ctrl-C and SIGTERM as a cancellation: the first asks the command to stop at a point from where it can resume, the
+/// second has the system end the process at once.
 /// </summary>
 internal sealed class Interrupt : IDisposable
 {

@@ -5,7 +5,7 @@ using FusionKernels.Recipes;
 
 namespace FusionKernels.Cli;
 
-/// <summary>The tool: finds the command, runs it, and turns every failure into one line on stderr and an exit code.</summary>
+/// <summary>The tool: finds the command, runs it, turns a failure into one line on stderr and an exit code.</summary>
 internal static class Program
 {
     private static async Task<int> Main(string[] args)
@@ -32,18 +32,24 @@ internal static class Program
         using var interrupt = new Interrupt();
         try
         {
-            var invocation = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
+            var invocation = new InvocationConfiguration
+            {
+                EnableDefaultExceptionHandler = false,
+                ProcessTerminationTimeout = null,
+            };
             return await parsed.InvokeAsync(invocation, interrupt.Token);
         }
         catch (OperationCanceledException) when (interrupt.ExitCode != 0)
         {
-            string hint = parsed.CommandResult.Command is MergeCommand ? "; the same command goes on from the finished shards" : "";
+            bool resumes = parsed.CommandResult.Command is MergeCommand;
+            string hint = resumes ? "; the same command goes on from the finished shards" : "";
             return Fail(interrupt.ExitCode, "interrupted" + hint);
         }
         catch (Exception e)
         {
             int exitCode = ExitCodes.Of(e);
-            Fail(exitCode, exitCode == ExitCodes.Bug ? $"internal error, please report it: {e.GetType().Name}: {e.Message}" : e.Message);
+            bool isBug = exitCode == ExitCodes.Bug;
+            Fail(exitCode, isBug ? $"internal error, please report it: {e.GetType().Name}: {e.Message}" : e.Message);
             if (parsed.GetValue(ToolCommand.Debug))
                 Console.Error.WriteLine(e);
             return exitCode;
@@ -64,10 +70,13 @@ internal static class Program
         {
             [] => parsed.Errors[0].Message.TrimEnd('.'),
             [var option, ..] when option.StartsWith('-') =>
-                $"unknown option '{option}'" + Spelling.Suggest(option, command.Options.Concat(ToolCommand.Common).Select(o => o.Name)),
-            [var word, ..] when isRoot => $"unknown command '{word}'" + Spelling.Suggest(word, command.Subcommands.Select(c => c.Name)),
+                $"unknown option '{option}'" + Suggest(option, command.Options.Concat(ToolCommand.Common)),
+            [var word, ..] when isRoot => $"unknown command '{word}'" + Suggest(word, command.Subcommands),
             [var word, ..] => $"unexpected argument '{word}'",
         };
         return $"{message}; see: fusion {(isRoot ? "" : command.Name + " ")}--help";
+
+        static string Suggest(string word, IEnumerable<Symbol> symbols) =>
+            Spelling.Suggest(word, symbols.Select(symbol => symbol.Name));
     }
 }

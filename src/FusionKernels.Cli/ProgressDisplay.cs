@@ -3,8 +3,8 @@ using System.Text.Json.Nodes;
 namespace FusionKernels.Cli;
 
 /// <summary>
-/// Shows how far a merge is: a line that is rewritten in place on a terminal; in a log a plain line every few seconds; JSON lines for
-/// machines; nothing when quiet.
+/// Shows how far a merge is: a line that is rewritten in place on a terminal; in a log a plain line every few seconds;
+/// JSON lines for machines; nothing when quiet.
 /// </summary>
 internal sealed class ProgressDisplay(Terminal terminal) : IProgress<MergeProgress>, IDisposable
 {
@@ -64,11 +64,11 @@ internal sealed class ProgressDisplay(Terminal terminal) : IProgress<MergeProgre
     {
         double seconds = progress.Elapsed.TotalSeconds;
         double pace = (progress.BytesDone - _first!.BytesDone) / (progress.Elapsed - _first.Elapsed).TotalSeconds;
-        string left = pace > 0
-            ? $"  ETA {TimeSpan.FromSeconds(Math.Min((progress.BytesTotal - progress.BytesDone) / pace, 359_999)):h\\:mm\\:ss}"
-            : "";
-        return $"{Share(progress),4:0%}  {ByteSize.Format(progress.BytesDone)} of {ByteSize.Format(progress.BytesTotal)}  "
-            + $"reading {ByteSize.Format(seconds > 0 ? progress.BytesRead / seconds : 0)}/s{left}";
+        double secondsLeft = Math.Min((progress.BytesTotal - progress.BytesDone) / pace, 86_399);
+        string eta = pace > 0 ? $"  ETA {TimeSpan.FromSeconds(secondsLeft):h\\:mm\\:ss}" : "";
+        string done = ByteSize.Format(progress.BytesDone), total = ByteSize.Format(progress.BytesTotal);
+        string speed = ByteSize.Format(seconds > 0 ? progress.BytesRead / seconds : 0);
+        return $"{Share(progress),4:0%}  {done} of {total}  reading {speed}/s{eta}";
     }
 
     private static double Share(MergeProgress progress) =>

@@ -1,6 +1,9 @@
 namespace FusionKernels.Cli;
 
-/// <summary>Rows in aligned columns: the same text on a terminal and in a pipe, whatever its width, so that grep and awk can read it.</summary>
+/// <summary>
+/// Rows in aligned columns: the same text on a terminal and in a pipe, whatever its width, so that grep and awk can
+/// read it.
+/// </summary>
 internal sealed class Table
 {
     private readonly string[] _headers;
@@ -24,7 +27,7 @@ internal sealed class Table
     /// <summary>Writes header and rows, two spaces between columns and none at a line's end.</summary>
     public void WriteTo(Terminal terminal)
     {
-        int[] widths = [.. _headers.Select((header, i) => _rows.Select(row => row[i].Length).Append(header.Length).Max())];
+        int[] widths = [.. _headers.Select((header, i) => _rows.Append(_headers).Max(row => row[i].Length))];
         terminal.Out.WriteLine(terminal.Bold(Line(_headers)));
         foreach (var row in _rows)
             terminal.Out.WriteLine(Line(row));

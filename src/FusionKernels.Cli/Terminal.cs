@@ -4,8 +4,8 @@ using System.Text.Json.Nodes;
 namespace FusionKernels.Cli;
 
 /// <summary>
-/// Where a command writes: results on stdout, progress and errors on stderr. Escape sequences only where a terminal is, and no
-/// colour where NO_COLOR asks for none.
+/// Where a command writes: results on stdout, progress and errors on stderr. Escape sequences only where a terminal is,
+/// and no bold text where NO_COLOR asks for none.
 /// </summary>
 internal sealed class Terminal
 {
@@ -48,10 +48,10 @@ internal sealed class Terminal
     public string Bold(string text) => _bold ? $"\e[1m{text}\e[0m" : text;
 
     /// <summary>
-    /// The text on one line and harmless: control characters, which a file's tensor names may hold to fool a terminal, become
-    /// spaces (line breaks, tabs) or question marks.
+    /// The text on one line and harmless: control characters, which a file's tensor names may hold to fool a terminal,
+    /// become spaces (line breaks, tabs) or question marks.
     /// </summary>
-    public static string Printable(string text) => text.AsSpan().IndexOfAnyInRange('\0', '\x1f') < 0 && !text.Any(char.IsControl)
-        ? text
-        : string.Concat(text.ReplaceLineEndings(" ").Select(c => c == '\t' ? ' ' : char.IsControl(c) ? '?' : c));
+    public static string Printable(string text) => text.Any(char.IsControl)
+        ? string.Concat(text.ReplaceLineEndings(" ").Select(c => c == '\t' ? ' ' : char.IsControl(c) ? '?' : c))
+        : text;
 }

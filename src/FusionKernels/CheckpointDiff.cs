@@ -14,8 +14,8 @@ public sealed record CheckpointDiff(
     IReadOnlyList<string> OnlyLeft,
     IReadOnlyList<string> OnlyRight)
 {
-    // A piece is the unit of parallel work, a chunk what one kernel call sees. Both are fixed, and pieces are added in order, so the
-    // sums do not depend on the number of threads.
+    // A piece is the unit of parallel work, a chunk what one kernel call sees. Both are fixed, and pieces are added in
+    // order, so the sums do not depend on the number of threads.
     private const int ChunkElements = 1 << 16, PieceElements = 1 << 22;
     private const int LargestElement = 8;
 
@@ -36,7 +36,8 @@ public sealed record CheckpointDiff(
         ArgumentException.ThrowIfNullOrEmpty(left);
         ArgumentException.ThrowIfNullOrEmpty(right);
         ArgumentOutOfRangeException.ThrowIfNegative(threads);
-        return Task.Run(() => Run(left, right, threads == 0 ? Environment.ProcessorCount : threads, cancellation), cancellation);
+        int workers = threads == 0 ? Environment.ProcessorCount : threads;
+        return Task.Run(() => Run(left, right, workers, cancellation), cancellation);
     }
 
     private static CheckpointDiff Run(string left, string right, int threads, CancellationToken cancellation)
@@ -85,7 +86,8 @@ public sealed record CheckpointDiff(
 
     private static bool IsComparable((CheckpointTensor Left, CheckpointTensor Right) pair) =>
         pair.Left.Shape.SequenceEqual(pair.Right.Shape)
-        && (pair.Left.Dtype == pair.Right.Dtype || (Elements.Of(pair.Left.Dtype) is not null && Elements.Of(pair.Right.Dtype) is not null));
+        && (pair.Left.Dtype == pair.Right.Dtype
+            || (Elements.Of(pair.Left.Dtype) is not null && Elements.Of(pair.Right.Dtype) is not null));
 
     // Elements; of types below a byte, the bytes they are packed in.
     private static long Count(CheckpointTensor tensor) => tensor.ByteLength / ElementBytes(tensor);
@@ -117,7 +119,8 @@ public sealed record CheckpointDiff(
     private static unsafe Operand Widen(Worker worker, Operand operand, int count, byte* into)
     {
         var widened = new Operand(ElementType.F32, into);
-        worker.Stream.Combine(new Chunk { First = 0, Length = count, Sources = [new Source(operand)] }, new WeightedSum(1), widened);
+        var chunk = new Chunk { First = 0, Length = count, Sources = [new Source(operand)] };
+        worker.Stream.Combine(chunk, new WeightedSum(1), widened);
         return widened;
     }
 

@@ -1,5 +1,6 @@
 using FusionKernels.Execution;
 using FusionKernels.Kernels.Cpu;
+using FusionKernels.Methods;
 using FusionKernels.Planning;
 using FusionKernels.Recipes;
 using FusionKernels.Safetensors;
@@ -42,7 +43,7 @@ public static class Merge
         return Task.Factory.StartNew(
             () =>
             {
-                using var models = new OpenModels(options);
+                using var models = new OpenModels(options, MergeMethods.TryGet(recipe.MergeMethod, out var method) && method.ReadsOnce);
                 var plan = Planner.Plan(recipe, options, models.Open);
                 models.RefuseOutputInside(output);
                 return Run(plan, options, new DirectoryOutputStore(output), output, new PhiloxMasks(options.Seed), progress, cancellation);

@@ -10,9 +10,9 @@ namespace FusionKernels;
 /// <param name="LeftShape">Its shape on the left.</param>
 /// <param name="RightShape">Its shape on the right.</param>
 /// <param name="Values">
-/// How the values differ, in fp32 where the dtypes do; <c>null</c> where they cannot be compared: the shapes differ, or one side is
-/// no floating-point type and the other is of another dtype. Of equal dtypes that kernels do not compute on (integers, BOOL, ...) only
-/// <see cref="Difference.Elements"/> and <see cref="Difference.Changed"/> are counted.
+/// How the values differ, in fp32 where the dtypes do; <c>null</c> where they cannot be compared: the shapes differ, or
+/// one side is no floating-point type and the other is of another dtype. Of equal dtypes that kernels do not compute on
+/// (integers, BOOL, ...) only <see cref="Difference.Elements"/> and <see cref="Difference.Changed"/> are counted.
 /// </param>
 public sealed record TensorDifference(
     string Name,
@@ -28,13 +28,13 @@ public sealed record TensorDifference(
     /// <summary>Whether dtype, shape and every stored bit are equal.</summary>
     public bool IsIdentical => LeftDtype == RightDtype && Values is { Changed: 0 };
 
-    /// <summary>||left - right|| / ||left||, Frobenius norms over the finite elements; NaN where there is nothing to compare.</summary>
-    public double RelativeNorm => !IsNumeric ? double.NaN
-        : Values!.Value.DeltaSquared == 0 ? 0
-        : Math.Sqrt(Values.Value.DeltaSquared / Values.Value.LeftSquared);
+    /// <summary>||left - right|| / ||left||, Frobenius norms over the finite elements; NaN without values.</summary>
+    public double RelativeNorm => IsNumeric && Values is { } values
+        ? values.DeltaSquared == 0 ? 0 : Math.Sqrt(values.DeltaSquared / values.LeftSquared)
+        : double.NaN;
 
     /// <summary>Cosine of the angle between both, over the finite elements; NaN where one of them is zero.</summary>
-    public double Cosine => !IsNumeric
-        ? double.NaN
-        : Math.Clamp(Values!.Value.Dot / (Math.Sqrt(Values.Value.LeftSquared) * Math.Sqrt(Values.Value.RightSquared)), -1, 1);
+    public double Cosine => IsNumeric && Values is { } values
+        ? Math.Clamp(values.Dot / Math.Sqrt(values.LeftSquared) / Math.Sqrt(values.RightSquared), -1, 1)
+        : double.NaN;
 }

@@ -18,7 +18,9 @@ public sealed class DemoTests : IDisposable
         var rows = document.GetProperty("rows").EnumerateArray().ToArray();
         Assert.That(
             rows.Select(row => row.GetProperty("model").GetString()),
-            Is.EqualTo((string[])["base", "expert upright", "expert rot90", "expert invert", "expert shuffle", "average", "task_arithmetic", "ties", "ties_paper", "dare_ties"]));
+            Is.EqualTo((string[])[
+                "base", "expert upright", "expert rot90", "expert invert", "expert shuffle",
+                "average", "task_arithmetic", "ties", "ties_paper", "dare_ties"]));
         Assert.That(rows.Select(row => row.GetProperty("agrees").GetBoolean()), Is.All.True);
     }
 
@@ -33,13 +35,14 @@ public sealed class DemoTests : IDisposable
             Tool.Run("verify", merge).Succeeds();
     }
 
-    // The other implementation keeps floor(n density + 1/2) entries where ties keeps trunc(n density), and rounds once from float64: an entry
-    // more in two tensors, and last bits.
+    // The other implementation keeps floor(n density + 1/2) entries where ties keeps trunc(n density), and rounds once
+    // from float64: an entry more in two tensors, and last bits.
     [TestCase("average", "average", 1e-5)]
     [TestCase("task_arithmetic", "task_arithmetic_l0.3", 1e-5)]
     [TestCase("ties", "ties_tensor_d0.2_l0.4", 0.1)]
     [TestCase("ties_paper", "ties_global_d0.2_l0.4", 1e-3)]
-    public void A_merge_of_the_demo_has_the_sums_and_norms_of_the_independent_implementation(string recipe, string model, double sumTolerance)
+    public void A_merge_has_the_sums_and_norms_of_the_independent_implementation(
+        string recipe, string model, double sumTolerance)
     {
         Tool.Run("merge", Tool.Recipe(recipe), _folder[recipe], "--model-root", Tool.Digits).Succeeds();
         using var fingerprints = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(Tool.Digits, "fingerprints.json")));
@@ -47,8 +50,9 @@ public sealed class DemoTests : IDisposable
         foreach (var expected in fingerprints.RootElement.GetProperty("models").GetProperty(model).EnumerateObject())
         {
             float[] values = DigitsNetwork.Read(checkpoint, expected.Name);
-            Assert.That(values.Sum(v => (double)v), Is.EqualTo(expected.Value[0].GetDouble()).Within(sumTolerance), expected.Name);
-            Assert.That(Math.Sqrt(values.Sum(v => (double)v * v)), Is.EqualTo(expected.Value[1].GetDouble()).Within(2e-4).Percent, expected.Name);
+            double sum = values.Sum(v => (double)v), norm = Math.Sqrt(values.Sum(v => (double)v * v));
+            Assert.That(sum, Is.EqualTo(expected.Value[0].GetDouble()).Within(sumTolerance), expected.Name);
+            Assert.That(norm, Is.EqualTo(expected.Value[1].GetDouble()).Within(2e-4).Percent, expected.Name);
         }
     }
 
@@ -57,12 +61,16 @@ public sealed class DemoTests : IDisposable
     {
         using var golden = Checkpoint.Open(Path.Combine(Tool.Digits, "golden.safetensors"));
         float[] images = DigitsNetwork.Read(golden, "x");
-        foreach (string model in (string[])["base", "expert_upright", "expert_rot90", "expert_invert", "expert_shuffle"])
+        string[] models = ["base", "expert_upright", "expert_rot90", "expert_invert", "expert_shuffle"];
+        foreach (string model in models)
         {
             var network = DigitsNetwork.Load(Path.Combine(Tool.Digits, model));
             float[] expected = DigitsNetwork.Read(golden, model + ".logits");
             for (int i = 0; i < 16; i++)
-                Assert.That(network.Logits(images.AsSpan(64 * i, 64)), Is.EqualTo(expected[(10 * i)..(10 * i + 10)]).Within(1e-4f));
+            {
+                float[] logits = network.Logits(images.AsSpan(64 * i, 64));
+                Assert.That(logits, Is.EqualTo(expected[(10 * i)..(10 * i + 10)]).Within(1e-4f));
+            }
         }
     }
 }

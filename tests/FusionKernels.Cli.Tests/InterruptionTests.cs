@@ -1,12 +1,10 @@
-using System.Diagnostics;
-
 namespace FusionKernels.Cli.Tests;
 
-/// <summary>A merge of twelve shards is stopped in the middle, in several ways, and goes on.</summary>
+/// <summary>A merge of many shards is stopped in the middle, in several ways, and goes on.</summary>
 [Platform("Linux,MacOsX")]
 public sealed class InterruptionTests : IDisposable
 {
-    private const int Layers = 12, Width = 1024;
+    private const int Layers = 16, Width = 1024;
     private readonly TemporaryFolder _folder = new();
     private string _recipe = null!;
     private Dictionary<string, byte[]> _undisturbed = null!;
@@ -21,27 +19,27 @@ public sealed class InterruptionTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    [TestCase("INT", ExitCodes.Interrupted)]
-    [TestCase("TERM", ExitCodes.Terminated)]
-    public void A_signal_leaves_a_state_from_which_the_same_command_goes_on(string signal, int exitCode)
+    [TestCase("INT", Signal.Interrupt, ExitCodes.Interrupted)]
+    [TestCase("TERM", Signal.Terminate, ExitCodes.Terminated)]
+    public void A_signal_leaves_a_state_from_which_the_same_command_goes_on(string name, int signal, int exitCode)
     {
-        string output = "stopped-by-" + signal;
+        string output = "stopped-by-" + name;
 
         // A test runner may ignore SIGINT, and its children inherit that; env undoes it.
-        var merge = Tool.StartUnder(["env", "--default-signal=" + signal], MergeInto(output));
+        var merge = Tool.StartUnder(["env", "--default-signal=" + name], MergeInto(output));
         Tool.WaitForShard(merge, 2);
-        Process.Start("kill", ["-" + signal, $"{merge.Id}"]).WaitForExit();
+        Signal.Send(merge, signal);
         var result = Tool.Finish(merge);
 
         Assert.That(result.ExitCode, Is.EqualTo(exitCode), result.Error);
-        Assert.That(result.Error, Is.EqualTo("fusion: interrupted; the same command goes on from the finished shards\n"));
+        Assert.That(result.Error, Does.Match("^fusion: interrupted; the same command goes on .*\n$"));
         Assert.That(Directory.GetFiles(_folder[output], "*.partial"), Is.Empty);
         AssertNoModelYet(output);
         AssertGoesOn(output);
     }
 
     [Test]
-    public void After_kill_9_the_same_command_goes_on_and_gives_the_same_bytes([Values(2, 3, 5, 7)] int shard)
+    public void After_kill_9_the_same_command_goes_on_and_gives_the_same_bytes([Values(2, 3, 5)] int shard)
     {
         string output = $"killed-at-{shard}";
         using (var merge = Tool.Start(MergeInto(output)))
@@ -60,6 +58,7 @@ public sealed class InterruptionTests : IDisposable
     {
         using var merge = Tool.Start(MergeInto("shared"));
         Tool.WaitForShard(merge, 2);
+        Signal.Send(merge, Signal.Stop);
         Tool.Run(MergeInto("shared")).AssertFails(ExitCodes.Busy, $"{merge.Id}");
         merge.Kill();
         merge.WaitForExit();
@@ -75,24 +74,32 @@ public sealed class InterruptionTests : IDisposable
         string[] shards = Directory.GetFiles(_folder[output], "*.safetensors");
         Assert.That(shards, Is.Not.Empty.And.Length.LessThan(Layers));
         foreach (string path in shards)
-            Assert.That(File.ReadAllBytes(path).AsSpan().SequenceEqual(_undisturbed[Path.GetFileName(path)]), Is.True, path);
+            AssertUndisturbed(Path.GetFileName(path), File.ReadAllBytes(path));
     }
 
+    // A kill may fall between a shard's renaming and its line in the journal: that one shard is computed again.
     private void AssertGoesOn(string output)
     {
-        var kept = Directory.GetFiles(_folder[output], "*.safetensors").ToDictionary(path => path, File.GetLastWriteTimeUtc);
+        var kept = Directory.GetFiles(_folder[output], "*.safetensors")
+            .ToDictionary(path => path, File.GetLastWriteTimeUtc);
         var report = Tool.Run(MergeInto(output)).Succeeds().LastJson;
         using (Assert.EnterMultipleScope())
         {
             Assert.That(report.GetProperty("shards").GetInt32(), Is.EqualTo(Layers));
             Assert.That(report.GetProperty("shards_reused").GetInt32(), Is.InRange(kept.Count - 1, kept.Count));
-            Assert.That(kept.Count(shard => File.GetLastWriteTimeUtc(shard.Key) == shard.Value), Is.GreaterThanOrEqualTo(kept.Count - 1));
+            int untouched = kept.Count(shard => File.GetLastWriteTimeUtc(shard.Key) == shard.Value);
+            Assert.That(untouched, Is.GreaterThanOrEqualTo(kept.Count - 1));
             var contents = Contents(output);
             Assert.That(contents.Keys, Is.EquivalentTo(_undisturbed.Keys));
             foreach (var (name, bytes) in contents)
-                Assert.That(bytes.AsSpan().SequenceEqual(_undisturbed[name]), Is.True, name);
+                AssertUndisturbed(name, bytes);
         }
+
+        Directory.Delete(_folder[output], recursive: true);
     }
+
+    private void AssertUndisturbed(string name, byte[] bytes) =>
+        Assert.That(bytes.AsSpan().SequenceEqual(_undisturbed[name]), Is.True, name);
 
     private Dictionary<string, byte[]> Contents(string output) => Directory
         .GetFiles(_folder[output], "*", SearchOption.AllDirectories)

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using FusionKernels.Methods;
 using FusionKernels.Safetensors;
 
 namespace FusionKernels.Cli.Tests;
@@ -10,7 +11,7 @@ public sealed class RoundTripTests : IDisposable
     [OneTimeSetUp]
     public void MergeTheAverageInShards()
     {
-        Merged = Tool.Run("merge", Tool.Recipe("average"), _folder["out"], "--model-root", Tool.Digits, "--max-shard-size", "70kB", "--json").Succeeds();
+        Merged = MergeAverage();
     }
 
     public void Dispose() => _folder.Dispose();
@@ -20,7 +21,8 @@ public sealed class RoundTripTests : IDisposable
     [Test]
     public void Every_line_of_merge_json_is_a_document_and_the_last_is_the_report()
     {
-        string[] events = [.. Merged.Out.TrimEnd().Split('\n').Select(line => JsonDocument.Parse(line).RootElement.GetProperty("event").GetString()!)];
+        string[] events = [.. Merged.Out.TrimEnd().Split('\n').Select(line =>
+            JsonDocument.Parse(line).RootElement.GetProperty("event").GetString()!)];
         Assert.That(events[^1], Is.EqualTo("done"));
         Assert.That(events[..^1], Is.All.EqualTo("progress"));
         Assert.That(Merged.LastJson.GetProperty("tensors").GetInt32(), Is.EqualTo(6));
@@ -32,7 +34,8 @@ public sealed class RoundTripTests : IDisposable
     public void The_output_has_an_index_a_config_and_no_leftovers()
     {
         string[] names = [.. Directory.GetFileSystemEntries(_folder["out"]).Select(path => Path.GetFileName(path)!)];
-        Assert.That(names, Does.Contain("model.safetensors.index.json").And.Contain("config.json").And.Contain("fusionkernels.json"));
+        string[] expected = ["model.safetensors.index.json", "config.json", "fusionkernels.json"];
+        Assert.That(names, Is.SupersetOf(expected));
         Assert.That(names, Has.None.EndsWith(".partial").And.None.StartsWith("."));
     }
 
@@ -49,8 +52,9 @@ public sealed class RoundTripTests : IDisposable
     public void Inspect_lists_the_tensors_as_text_and_as_json()
     {
         string text = Tool.Run("inspect", _folder["out"]).Succeeds().Out;
-        Assert.That(text, Does.Match(@"(?m)^fc1\.weight +F32 +\[256, 64\] +65536 +model-0000\d-of-0000\d\.safetensors$"));
-        var document = Tool.Run("inspect", Path.Combine(_folder["out"], "model.safetensors.index.json"), "--json").Succeeds().Json;
+        Assert.That(text, Does.Match(@"(?m)^fc1\.weight +F32 +\[256, 64\] +65536 +model-0000\d-of-0000\d\.safeten"));
+        string index = Path.Combine(_folder["out"], "model.safetensors.index.json");
+        var document = Tool.Run("inspect", index, "--json").Succeeds().Json;
         Assert.That(document.GetProperty("tensors").GetArrayLength(), Is.EqualTo(6));
         Assert.That(document.GetProperty("total_bytes").GetInt64(), Is.EqualTo(4 * 85002));
     }
@@ -60,7 +64,8 @@ public sealed class RoundTripTests : IDisposable
     {
         var diff = Tool.Run("diff", _folder["out"], _folder["out"], "--json").Succeeds().Json;
         Assert.That(diff.GetProperty("identical").GetBoolean(), Is.True);
-        Assert.That(Tool.Run("diff", _folder["out"], _folder["out"]).Succeeds().Out, Does.Contain("identical: 6 tensors"));
+        string text = Tool.Run("diff", _folder["out"], _folder["out"]).Succeeds().Out;
+        Assert.That(text, Does.Contain("identical: 6 tensors"));
     }
 
     [Test]
@@ -71,13 +76,15 @@ public sealed class RoundTripTests : IDisposable
             .Single(tensor => tensor.GetProperty("name").GetString() == "fc2.weight");
         float[] a = Read(left, "fc2.weight"), b = Read(right, "fc2.weight");
         double[] delta = [.. a.Zip(b, (x, y) => (double)x - y)];
-        double dot = a.Zip(b, (x, y) => (double)x * y).Sum(), aa = a.Sum(x => (double)x * x), bb = b.Sum(x => (double)x * x);
+        double dot = a.Zip(b, (x, y) => (double)x * y).Sum();
+        double aa = a.Sum(x => (double)x * x), bb = b.Sum(x => (double)x * x);
+        double relative = Math.Sqrt(delta.Sum(d => d * d) / aa);
         using (Assert.EnterMultipleScope())
         {
             Assert.That(row.GetProperty("elements").GetInt64(), Is.EqualTo(65536));
             Assert.That(row.GetProperty("changed").GetInt64(), Is.EqualTo(delta.Count(d => d != 0)));
             Assert.That(row.GetProperty("max_abs").GetDouble(), Is.EqualTo(delta.Max(Math.Abs)).Within(1e-7));
-            Assert.That(row.GetProperty("relative_norm").GetDouble(), Is.EqualTo(Math.Sqrt(delta.Sum(d => d * d) / aa)).Within(1e-6));
+            Assert.That(row.GetProperty("relative_norm").GetDouble(), Is.EqualTo(relative).Within(1e-6));
             Assert.That(row.GetProperty("cosine").GetDouble(), Is.EqualTo(dot / Math.Sqrt(aa * bb)).Within(1e-9));
         }
     }
@@ -101,15 +108,18 @@ public sealed class RoundTripTests : IDisposable
     [Test]
     public void A_finished_merge_is_kept_when_the_same_command_runs_again()
     {
-        var report = Tool.Run("merge", Tool.Recipe("average"), _folder["out"], "--model-root", Tool.Digits, "--max-shard-size", "70kB", "--json").Succeeds().LastJson;
-        Assert.That(report.GetProperty("shards_reused").GetInt32(), Is.EqualTo(report.GetProperty("shards").GetInt32()));
+        var report = MergeAverage().LastJson;
+        int shards = report.GetProperty("shards").GetInt32();
+        Assert.That(report.GetProperty("shards_reused").GetInt32(), Is.EqualTo(shards));
         Assert.That(report.GetProperty("bytes_written").GetInt64(), Is.Zero);
     }
 
     [Test]
     public void Nothing_in_a_pipe_has_escape_sequences()
     {
-        foreach (string[] command in (string[][])[["inspect", _folder["out"]], ["verify", _folder["out"]], ["methods"], ["methods", "ties"], ["--help"]])
+        string[][] commands =
+            [["inspect", _folder["out"]], ["verify", _folder["out"]], ["methods"], ["methods", "ties"], ["--help"]];
+        foreach (string[] command in commands)
         {
             var result = Tool.Run(command).Succeeds();
             Assert.That(result.Out + result.Error, Does.Not.Contain("\e"));
@@ -119,8 +129,15 @@ public sealed class RoundTripTests : IDisposable
     [Test]
     public void Methods_json_lists_every_method_of_the_table()
     {
-        var names = Tool.Run("methods", "--json").Succeeds().Json.EnumerateArray().Select(method => method.GetProperty("name").GetString());
-        Assert.That(names, Is.EqualTo(Methods.MergeMethods.All.Select(method => method.Name)));
+        var methods = Tool.Run("methods", "--json").Succeeds().Json.EnumerateArray();
+        var names = methods.Select(method => method.GetProperty("name").GetString());
+        Assert.That(names, Is.EqualTo(MergeMethods.All.Select(method => method.Name)));
+    }
+
+    private ToolResult MergeAverage()
+    {
+        string[] options = ["--model-root", Tool.Digits, "--max-shard-size", "70kB", "--json"];
+        return Tool.Run(["merge", Tool.Recipe("average"), _folder["out"], .. options]).Succeeds();
     }
 
     private static float[] Read(string path, string name)

@@ -40,9 +40,13 @@ internal static class Tool
     /// <summary>Starts the tool through another program, such as <c>env</c>, which must end by executing it.</summary>
     public static Process StartUnder(string[] launcher, params string[] arguments)
     {
-        string[] command = [.. launcher, Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet" ? host : "dotnet", Program, .. arguments];
-        var start = new ProcessStartInfo(command[0], command[1..]) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
-        return Process.Start(start)!;
+        string[] command = [.. launcher, "dotnet", Program, .. arguments];
+        return Process.Start(new ProcessStartInfo(command[0], command[1..])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        })!;
     }
 
     /// <summary>Waits for the tool and collects what it wrote.</summary>
@@ -63,12 +67,13 @@ internal static class Tool
         }
     }
 
-    /// <summary>Waits until a <c>merge --json</c> reports work on this shard or a later one; those before it are finished then.</summary>
+    /// <summary>Waits until a <c>merge --json</c> reports work on this shard or a later one.</summary>
     public static void WaitForShard(Process merge, int number)
     {
         while (merge.StandardOutput.ReadLine() is { } line)
         {
-            string shard = JsonDocument.Parse(line).RootElement.TryGetProperty("shard", out var name) ? name.GetString()! : "";
+            var report = JsonDocument.Parse(line).RootElement;
+            string shard = report.TryGetProperty("shard", out var name) ? name.GetString()! : "";
             if (shard.Length > 0 && int.Parse(shard.Split('-')[1], CultureInfo.InvariantCulture) >= number)
                 return;
         }
@@ -76,7 +81,7 @@ internal static class Tool
         Assert.Fail($"the merge ended before it reported shard {number}: " + merge.StandardError.ReadToEnd());
     }
 
-    /// <summary>Asserts a failure: the exit code, nothing on stdout, and exactly one line on stderr that says all of the words.</summary>
+    /// <summary>Asserts a failure: exit code, empty stdout, exactly one line on stderr that says all words.</summary>
     public static void AssertFails(this ToolResult result, int exitCode, params string[] words)
     {
         using (Assert.EnterMultipleScope())

@@ -8,7 +8,8 @@ public class UsageTests
 
     [Test]
     public void An_unknown_option_is_refused_with_a_suggestion() =>
-        Tool.Run("merge", "a", "b", "--memroy", "1GiB").AssertFails(ExitCodes.Usage, "'--memroy'", "did you mean '--memory'", "fusion merge --help");
+        Tool.Run("merge", "a", "b", "--memroy", "1GiB")
+            .AssertFails(ExitCodes.Usage, "'--memroy'", "did you mean '--memory'", "fusion merge --help");
 
     [Test]
     public void A_missing_argument_is_refused() =>

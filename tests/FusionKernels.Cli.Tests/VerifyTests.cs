@@ -7,7 +7,8 @@ public sealed class VerifyTests : IDisposable
     [OneTimeSetUp]
     public void MergeInShards()
     {
-        Tool.Run("merge", Tool.Recipe("average"), _folder["out"], "--model-root", Tool.Digits, "--max-shard-size", "70kB").Succeeds();
+        string[] options = ["--model-root", Tool.Digits, "--max-shard-size", "70kB"];
+        Tool.Run(["merge", Tool.Recipe("average"), _folder["out"], .. options]).Succeeds();
     }
 
     public void Dispose() => _folder.Dispose();

@@ -51,7 +51,7 @@ internal static class PlainLoop
             }
         }
 
-        Thread[] threads = [.. Enumerable.Range(0, Threads).Select(_ => new Thread(Work))];
+        Thread[] threads = [.. Enumerable.Range(0, Threads).Select(_ => new Thread(Work) { Name = "plain loop" })];
         foreach (var thread in threads)
             thread.Start();
         foreach (var thread in threads)

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace FusionKernels.Kernels.Cpu;
 
 internal sealed unsafe partial class CpuStream<T>
@@ -33,6 +35,7 @@ internal sealed unsafe partial class CpuStream<T>
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddMagnitudes<TWide>(float* values, int length, double* sums)
         where TWide : struct, IWideLanes<TWide>
     {

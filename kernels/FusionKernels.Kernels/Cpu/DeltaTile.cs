@@ -24,6 +24,7 @@ internal static unsafe class DeltaTile
     {
         // Whole registers, then single elements, so that no byte beyond the last element is read. Lane j is element i +
         // j.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Invoke<TCodec>()
             where TCodec : struct, ICodec
         {

@@ -13,13 +13,16 @@ internal unsafe ref struct DeltaTiles<T>
     /// Most elements of a tile. It divides <see cref="Reduction.Block"/>, and is a whole number of mask bytes and
     /// registers.
     /// </summary>
-    public const int Most = 512;
+    public const int Most = 2048;
 
     /// <summary>Floats of scratch: the base's and a model's values.</summary>
     public const int Scratch = 2 * Most;
 
     private readonly Chunk _chunk;
     private readonly float* _origin, _values;
+
+    // Whose deltas the tile holds: a model that follows with the same data (plain, then masked) finds them there.
+    private nint _held;
 
     /// <summary>Stands before the first tile of a chunk.</summary>
     /// <param name="chunk">What to walk.</param>
@@ -49,6 +52,7 @@ internal unsafe ref struct DeltaTiles<T>
     {
         Offset += Length;
         Length = Math.Min(Most, _chunk.Length - Offset);
+        _held = 0;
         if (Length == 0)
             return false;
         if (_origin != null)
@@ -59,24 +63,37 @@ internal unsafe ref struct DeltaTiles<T>
     /// <summary>
     /// x - base of one model, or x without a base. The tile is valid, and the caller's, until the next call.
     /// </summary>
-    public readonly float* Deltas(int model)
+    public float* Deltas(int model)
     {
-        DeltaTile.Subtract<T>(_chunk.Sources[model].Data.Skip(Offset), _origin, _values, Length);
+        Hold(model);
+        _held = 0;
         return _values;
     }
 
     /// <summary>
-    /// scale * (mask * delta) of one model, each operation rounded, and zeros up to <see cref="Padded"/>; valid as
-    /// <see cref="Deltas"/> is.
+    /// scale * (mask * delta) of one model, each operation rounded, and zeros up to <see cref="Padded"/>; valid until the
+    /// next call, and not to be written.
     /// </summary>
-    public readonly float* Values(int model)
+    public float* Values(int model)
     {
-        Deltas(model);
+        Hold(model);
         Source source = _chunk.Sources[model];
         if (source.Mask.Kind != MaskKind.All || source.Scale != 1)
+        {
             MaskAndScale(source);
+            _held = 0;
+        }
+
         new Span<float>(_values + Length, Padded - Length).Clear();
         return _values;
+    }
+
+    private void Hold(int model)
+    {
+        Operand data = _chunk.Sources[model].Data;
+        if (_held != data.Address)
+            DeltaTile.Subtract<T>(data.Skip(Offset), _origin, _values, Length);
+        _held = data.Address;
     }
 
     private readonly void MaskAndScale(in Source source)

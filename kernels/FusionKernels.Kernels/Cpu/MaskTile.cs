@@ -66,6 +66,7 @@ internal static unsafe class MaskTile
         // One 64-bit word per turn, lane j of register r giving bit r * Count + j. Elements up to the last tie are
         // kept at the threshold, later ones only above it; a word knows how many of its elements the ties concern. The
         // last word is made lane by lane, so that no element beyond the last is read.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Invoke<TData, TBase>()
             where TData : struct, ICodec
             where TBase : struct, ICodec

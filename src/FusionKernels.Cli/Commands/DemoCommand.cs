@@ -9,8 +9,8 @@ using FusionKernels.Safetensors;
 namespace FusionKernels.Cli.Commands;
 
 /// <summary>
-/// <c>fusion demo</c>: merges the four experts of the digits zoo, measures base, experts and merges on the four tasks, and compares
-/// with what an independent implementation measured.
+/// <c>fusion demo</c>: merges the four experts of the digits zoo, measures base, experts and merges on the four tasks,
+/// and compares with what an independent implementation measured.
 /// </summary>
 internal sealed class DemoCommand : ToolCommand
 {
@@ -38,24 +38,31 @@ internal sealed class DemoCommand : ToolCommand
     }
 
     /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult arguments, Terminal terminal, CancellationToken cancellation)
+    protected override async Task<int> RunAsync(ParseResult parsed, Terminal terminal, CancellationToken cancellation)
     {
         string zoo = Path.Combine(AppContext.BaseDirectory, "samples", "digits");
-        string output = arguments.GetValue(_output) ?? Path.Combine(Path.GetTempPath(), "fusion-demo");
-        using var expected = JsonDocument.Parse(await File.ReadAllBytesAsync(Path.Combine(zoo, "expected.json"), cancellation));
+        string output = parsed.GetValue(_output) ?? Path.Combine(Path.GetTempPath(), "fusion-demo");
+        using var document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(zoo, "expected.json")));
+        var expected = document.RootElement;
         using var tests = Checkpoint.Open(Path.Combine(zoo, "tests.safetensors"));
-        var sets = Tasks.Select(task => (Task: task, Images: DigitsNetwork.Read(tests, task + ".x"), Labels: ReadLabels(tests, task + ".y"))).ToArray();
+        var images = Tasks.ToDictionary(task => task, task => DigitsNetwork.Read(tests, task + ".x"));
+        var labels = Tasks.ToDictionary(task => task, task => ReadLabels(tests, task + ".y"));
 
         var rows = new List<Row>();
-        Measure("base", Path.Combine(zoo, "base"), ExpectedAccuracy.Find(expected.RootElement, "pretrained (base)"));
+        Measure("base", Path.Combine(zoo, "base"), ExpectedAccuracy.Find(expected, "pretrained (base)"));
         foreach (string task in Tasks)
-            Measure("expert " + task, Path.Combine(zoo, "expert_" + task), ExpectedAccuracy.Find(expected.RootElement, "expert", ("task", task)));
+        {
+            string expert = Path.Combine(zoo, "expert_" + task);
+            Measure("expert " + task, expert, ExpectedAccuracy.Find(expected, "expert", ("task", task)));
+        }
+
+        var options = new MergeOptions { ModelRoot = zoo, Restart = true };
         foreach (var (name, method, parameters) in Merges)
         {
             var recipe = RecipeReader.Load(Path.Combine(zoo, "recipes", name + ".yml"));
             string folder = Path.Combine(output, name);
-            await Merge.RunAsync(recipe, folder, new MergeOptions { ModelRoot = zoo, Restart = true }, cancellation: cancellation);
-            Measure(name, folder, ExpectedAccuracy.Find(expected.RootElement, method, parameters));
+            await Merge.RunAsync(recipe, folder, options, cancellation: cancellation);
+            Measure(name, folder, ExpectedAccuracy.Find(expected, method, parameters));
         }
 
         bool agree = rows.TrueForAll(row => row.Agrees);
@@ -69,7 +76,8 @@ internal sealed class DemoCommand : ToolCommand
         {
             cancellation.ThrowIfCancellationRequested();
             var network = DigitsNetwork.Load(checkpoint);
-            rows.Add(new Row(name, checkpoint, sets.ToDictionary(set => set.Task, set => network.Accuracy(set.Images, set.Labels)), expectation));
+            var accuracy = Tasks.ToDictionary(task => task, task => network.Accuracy(images[task], labels[task]));
+            rows.Add(new Row(name, checkpoint, accuracy, expectation));
         }
     }
 
@@ -84,19 +92,21 @@ internal sealed class DemoCommand : ToolCommand
 
     private static void WriteText(string output, List<Row> rows, bool agree, Terminal terminal)
     {
-        terminal.Out.WriteLine("Accuracy on 600 test images per task: a base, four experts, and merges of the experts.");
+        terminal.Out.WriteLine("Accuracy on 600 test images per task: a base, four experts, merges of the experts.");
         terminal.Out.WriteLine();
         var table = new Table(["model", .. Tasks.Select(task => ">" + task), ">mean", ">expected", "agrees"]);
         foreach (var row in rows)
         {
-            string expected = row.Expected.Spread is { } spread ? $"{spread.Least:0.000}-{spread.Greatest:0.000}" : $"{row.Expected.Mean:0.000}";
-            table.Add([
-                row.Name, .. Tasks.Select(task => $"{row.Accuracy[task]:0.000}"), $"{row.Mean:0.000}", expected, row.Agrees ? "yes" : "NO"]);
+            string expected = row.Expected.Spread is { } spread
+                ? $"{spread.Least:0.000}-{spread.Greatest:0.000}"
+                : $"{row.Expected.Mean:0.000}";
+            var accuracies = Tasks.Select(task => $"{row.Accuracy[task]:0.000}");
+            table.Add([row.Name, .. accuracies, $"{row.Mean:0.000}", expected, row.Agrees ? "yes" : "NO"]);
         }
 
         table.WriteTo(terminal);
         terminal.Out.WriteLine();
-        terminal.Out.WriteLine("expected: an independent NumPy implementation; for dare_ties the spread of its means over ten seeds.");
+        terminal.Out.WriteLine("expected: an independent NumPy implementation; of dare_ties its range over ten seeds.");
         terminal.Out.WriteLine($"merged checkpoints: {output}");
         terminal.Out.WriteLine(agree
             ? $"All {rows.Count} rows agree."
@@ -115,7 +125,7 @@ internal sealed class DemoCommand : ToolCommand
             ["mean"] = row.Mean,
             ["expected"] = Object(row.Expected.Tasks),
             ["expected_mean"] = row.Expected.Mean,
-            ["expected_spread"] = row.Expected.Spread is { } spread ? new JsonArray(spread.Least, spread.Greatest) : null,
+            ["expected_spread"] = row.Expected.Spread is var (least, greatest) ? new JsonArray(least, greatest) : null,
             ["agrees"] = row.Agrees,
         })]),
     };
@@ -123,7 +133,8 @@ internal sealed class DemoCommand : ToolCommand
     private static JsonObject Object(IReadOnlyDictionary<string, double> values) =>
         new(values.Select(value => KeyValuePair.Create(value.Key, (JsonNode?)value.Value)));
 
-    private sealed record Row(string Name, string Checkpoint, IReadOnlyDictionary<string, double> Accuracy, ExpectedAccuracy Expected)
+    private sealed record Row(
+        string Name, string Checkpoint, IReadOnlyDictionary<string, double> Accuracy, ExpectedAccuracy Expected)
     {
         public double Mean { get; } = Accuracy.Values.Average();
 

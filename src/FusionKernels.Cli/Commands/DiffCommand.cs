@@ -8,7 +8,7 @@ namespace FusionKernels.Cli.Commands;
 /// <summary><c>fusion diff A B</c>: how two checkpoints differ, tensor by tensor.</summary>
 internal sealed class DiffCommand : ToolCommand
 {
-    private readonly Argument<string> _left = new("A") { Description = "A checkpoint folder, index or file; relative figures refer to it" };
+    private readonly Argument<string> _left = new("A") { Description = "A checkpoint; relative figures refer to it" };
     private readonly Argument<string> _right = new("B") { Description = "The other one" };
     private readonly Option<bool> _changed = new("--changed") { Description = "List only tensors that differ" };
 
@@ -21,11 +21,11 @@ internal sealed class DiffCommand : ToolCommand
     }
 
     /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult arguments, Terminal terminal, CancellationToken cancellation)
+    protected override async Task<int> RunAsync(ParseResult parsed, Terminal terminal, CancellationToken cancellation)
     {
         var diff = await CheckpointDiff.RunAsync(
-            arguments.GetRequiredValue(_left), arguments.GetRequiredValue(_right), cancellation: cancellation);
-        var listed = diff.Tensors.Where(tensor => !arguments.GetValue(_changed) || !tensor.IsIdentical).ToArray();
+            parsed.GetRequiredValue(_left), parsed.GetRequiredValue(_right), cancellation: cancellation);
+        var listed = diff.Tensors.Where(tensor => !parsed.GetValue(_changed) || !tensor.IsIdentical).ToArray();
         if (terminal.Json)
             terminal.WriteJson(Document(diff, listed));
         else
@@ -59,11 +59,12 @@ internal sealed class DiffCommand : ToolCommand
         foreach (string name in diff.OnlyRight)
             terminal.Out.WriteLine(Terminal.Printable($"only in B  {name}"));
         var total = Total(diff);
+        int changed = diff.Tensors.Count(tensor => !tensor.IsIdentical);
         terminal.Out.WriteLine(diff.IsIdentical
             ? $"identical: {Terminal.Count(diff.Tensors.Count, "tensor")}, every bit"
-            : $"{diff.Tensors.Count(t => !t.IsIdentical)} of {Terminal.Count(diff.Tensors.Count, "common tensor")} differ; "
-                + $"max abs {Figure(total.Values!.Value.MaxAbsolute)}, rel norm {Figure(total.RelativeNorm)}, cosine {Figure(total.Cosine)}; "
-                + $"{diff.OnlyLeft.Count} only in A, {diff.OnlyRight.Count} only in B");
+            : $"{changed} of {Terminal.Count(diff.Tensors.Count, "common tensor")} differ; "
+                + $"max abs {Figure(total.Values!.Value.MaxAbsolute)}, rel norm {Figure(total.RelativeNorm)}, "
+                + $"cosine {Figure(total.Cosine)}; {diff.OnlyLeft.Count} only in A, {diff.OnlyRight.Count} only in B");
     }
 
     // All numeric tensors as one long vector.
@@ -77,7 +78,8 @@ internal sealed class DiffCommand : ToolCommand
 
     private static string Pair(string left, string right) => left == right ? left : $"{left} / {right}";
 
-    private static string Figure(double value) => double.IsNaN(value) ? "-" : value.ToString("G6", CultureInfo.InvariantCulture);
+    private static string Figure(double value) =>
+        double.IsNaN(value) ? "-" : value.ToString("G6", CultureInfo.InvariantCulture);
 
     // JSON has no NaN and no infinity.
     private static JsonNode? Number(double value) => double.IsFinite(value) ? value : null;
@@ -110,5 +112,6 @@ internal sealed class DiffCommand : ToolCommand
         };
     }
 
-    private static JsonArray Shape(IReadOnlyList<long> shape) => new([.. shape.Select(dimension => JsonValue.Create(dimension))]);
+    private static JsonArray Shape(IReadOnlyList<long> shape) =>
+        new([.. shape.Select(dimension => JsonValue.Create(dimension))]);
 }

@@ -7,7 +7,10 @@ namespace FusionKernels.Cli.Commands;
 /// <summary><c>fusion inspect PATH</c>: what a checkpoint holds. Reads headers only.</summary>
 internal sealed class InspectCommand : ToolCommand
 {
-    private readonly Argument<string> _path = new("PATH") { Description = "A checkpoint folder, an index, or a safetensors file" };
+    private readonly Argument<string> _path = new("PATH")
+    {
+        Description = "A checkpoint folder, an index, or a safetensors file",
+    };
 
     public InspectCommand()
         : base("inspect", "List the tensors of a checkpoint")
@@ -16,9 +19,9 @@ internal sealed class InspectCommand : ToolCommand
     }
 
     /// <inheritdoc/>
-    protected override Task<int> RunAsync(ParseResult arguments, Terminal terminal, CancellationToken cancellation)
+    protected override Task<int> RunAsync(ParseResult parsed, Terminal terminal, CancellationToken cancellation)
     {
-        using var checkpoint = Checkpoint.Open(arguments.GetRequiredValue(_path));
+        using var checkpoint = Checkpoint.Open(parsed.GetRequiredValue(_path));
         foreach (string warning in checkpoint.Warnings)
             Terminal.Warn(warning);
         if (terminal.Json)
@@ -45,20 +48,17 @@ internal sealed class InspectCommand : ToolCommand
         terminal.Out.WriteLine();
         foreach (var (key, value) in checkpoint.Metadata)
             terminal.Out.WriteLine(Terminal.Printable($"metadata  {key} = {value}"));
-        foreach (var group in ByDtype(checkpoint))
-        {
-            terminal.Out.WriteLine(
-                $"{group.Key.WireName()}  {Terminal.Count(group.Count(), "tensor")}, {group.Sum(t => t.ElementCount):N0} elements, "
-                + ByteSize.Format(group.Sum(t => t.ByteLength)));
-        }
-
+        foreach (var group in checkpoint.Tensors.GroupBy(tensor => tensor.Dtype).OrderByDescending(Bytes))
+            terminal.Out.WriteLine($"{group.Key.WireName()}  {Summary(group)}");
         terminal.Out.WriteLine(
-            $"total  {Terminal.Count(checkpoint.Tensors.Count, "tensor")} in {Terminal.Count(checkpoint.Shards.Count, "shard")}, "
-            + $"{checkpoint.Tensors.Sum(t => t.ElementCount):N0} elements, {ByteSize.Format(checkpoint.Tensors.Sum(t => t.ByteLength))}");
+            $"total  {Summary(checkpoint.Tensors)} in {Terminal.Count(checkpoint.Shards.Count, "shard")}");
     }
 
-    private static IEnumerable<IGrouping<Dtype, CheckpointTensor>> ByDtype(Checkpoint checkpoint) =>
-        checkpoint.Tensors.GroupBy(tensor => tensor.Dtype).OrderByDescending(group => group.Sum(t => t.ByteLength));
+    private static string Summary(IEnumerable<CheckpointTensor> tensors) =>
+        $"{Terminal.Count(tensors.Count(), "tensor")}, {tensors.Sum(t => t.ElementCount):N0} elements, "
+        + ByteSize.Format(Bytes(tensors));
+
+    private static long Bytes(IEnumerable<CheckpointTensor> tensors) => tensors.Sum(tensor => tensor.ByteLength);
 
     private static JsonObject Document(Checkpoint checkpoint) => new()
     {
@@ -81,6 +81,6 @@ internal sealed class InspectCommand : ToolCommand
         })]),
         ["total_tensors"] = checkpoint.Tensors.Count,
         ["total_elements"] = checkpoint.Tensors.Sum(tensor => tensor.ElementCount),
-        ["total_bytes"] = checkpoint.Tensors.Sum(tensor => tensor.ByteLength),
+        ["total_bytes"] = Bytes(checkpoint.Tensors),
     };
 }

@@ -11,16 +11,53 @@ internal sealed class MergeCommand : ToolCommand
     private static readonly MergeOptions Defaults = new();
 
     private readonly Argument<string> _recipe = new("RECIPE") { Description = "The recipe: mergekit's YAML" };
-    private readonly Argument<string> _output = new("OUT") { Description = "Folder to write; a run that was stopped goes on there" };
-    private readonly Option<string> _device = new("--device") { Description = "Where the kernels run", DefaultValueFactory = _ => "auto" };
-    private readonly Option<long> _memory = SizeOption("--memory", "Working memory, besides the mapped inputs [default: 1GiB]");
+
+    private readonly Argument<string> _output = new("OUT")
+    {
+        Description = "Folder to write; a run that was stopped goes on there",
+    };
+
+    private readonly Option<string> _device = new("--device")
+    {
+        Description = "Where the kernels run",
+        DefaultValueFactory = _ => "auto",
+    };
+
+    private readonly Option<long> _memory = SizeOption(
+        "--memory", "Working memory, besides the mapped inputs [default: 1GiB]");
+
     private readonly Option<int> _threads = CountOption("--threads", "Worker threads [default: one per processor]");
-    private readonly Option<ulong> _seed = new("--seed", "--random-seed") { Description = "Seed of random masks [default: 0]", HelpName = "N" };
-    private readonly Option<long> _shardSize = SizeOption("--max-shard-size", "Largest output shard [default: 5GB]", "--out-shard-size");
-    private readonly Option<string> _modelRoot = new("--model-root") { Description = "Folder that relative model paths start from", HelpName = "DIR" };
-    private readonly Option<string> _access = new("--access") { Description = "Map input files or read them", DefaultValueFactory = _ => "auto" };
-    private readonly Option<bool> _lenient = new("--lenient") { Description = "Warn about keys without effect instead of refusing them" };
-    private readonly Option<bool> _restart = new("--restart") { Description = "Replace what an earlier merge left in OUT" };
+
+    private readonly Option<ulong> _seed = new("--seed", "--random-seed")
+    {
+        Description = "Seed of random masks [default: 0]",
+        HelpName = "N",
+    };
+
+    private readonly Option<long> _shardSize = SizeOption(
+        "--max-shard-size", "Largest output shard [default: 5GB]", "--out-shard-size");
+
+    private readonly Option<string> _modelRoot = new("--model-root")
+    {
+        Description = "Folder that relative model paths start from",
+        HelpName = "DIR",
+    };
+
+    private readonly Option<string> _access = new("--access")
+    {
+        Description = "Map input files or read them",
+        DefaultValueFactory = _ => "auto",
+    };
+
+    private readonly Option<bool> _lenient = new("--lenient")
+    {
+        Description = "Warn about keys without effect instead of refusing them",
+    };
+
+    private readonly Option<bool> _restart = new("--restart")
+    {
+        Description = "Replace what an earlier merge left in OUT",
+    };
 
     public MergeCommand()
         : base("merge", "Merge models as a recipe says")
@@ -29,31 +66,33 @@ internal sealed class MergeCommand : ToolCommand
         _access.AcceptOnlyFromAmong("auto", "map", "read");
         Add(_recipe);
         Add(_output);
-        foreach (Option option in (Option[])[_device, _memory, _threads, _seed, _shardSize, _modelRoot, _access, _lenient, _restart])
+        Option[] options =
+            [_device, _memory, _threads, _seed, _shardSize, _modelRoot, _access, _lenient, _restart];
+        foreach (var option in options)
             Add(option);
     }
 
     /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult arguments, Terminal terminal, CancellationToken cancellation)
+    protected override async Task<int> RunAsync(ParseResult parsed, Terminal terminal, CancellationToken cancellation)
     {
-        var recipe = RecipeReader.Load(arguments.GetRequiredValue(_recipe), arguments.GetValue(_lenient));
-        using var backend = Backends.Open(arguments.GetRequiredValue(_device));
-        long memory = arguments.GetValue(_memory), shardSize = arguments.GetValue(_shardSize);
+        var recipe = RecipeReader.Load(parsed.GetRequiredValue(_recipe), parsed.GetValue(_lenient));
+        using var backend = Backends.Open(parsed.GetRequiredValue(_device));
+        long memory = parsed.GetValue(_memory), shardSize = parsed.GetValue(_shardSize);
         var options = new MergeOptions
         {
             Backend = backend,
-            Threads = arguments.GetValue(_threads),
+            Threads = parsed.GetValue(_threads),
             MemoryBytes = memory > 0 ? memory : Defaults.MemoryBytes,
             MaxShardBytes = shardSize > 0 ? shardSize : Defaults.MaxShardBytes,
-            Seed = arguments.GetValue(_seed),
-            Lenient = arguments.GetValue(_lenient),
-            Restart = arguments.GetValue(_restart),
-            ModelRoot = arguments.GetValue(_modelRoot),
-            Access = Enum.Parse<SourceAccess>(arguments.GetRequiredValue(_access), ignoreCase: true),
+            Seed = parsed.GetValue(_seed),
+            Lenient = parsed.GetValue(_lenient),
+            Restart = parsed.GetValue(_restart),
+            ModelRoot = parsed.GetValue(_modelRoot),
+            Access = Enum.Parse<SourceAccess>(parsed.GetRequiredValue(_access), ignoreCase: true),
         };
         MergeReport report;
         using (var progress = new ProgressDisplay(terminal))
-            report = await Merge.RunAsync(recipe, arguments.GetRequiredValue(_output), options, progress, cancellation);
+            report = await Merge.RunAsync(recipe, parsed.GetRequiredValue(_output), options, progress, cancellation);
         foreach (string warning in report.Warnings)
             Terminal.Warn(warning);
         if (terminal.Json)
@@ -67,9 +106,11 @@ internal sealed class MergeCommand : ToolCommand
     {
         double seconds = report.Elapsed.TotalSeconds;
         string kept = report.ShardsReused > 0 ? $", {report.ShardsReused} kept from an earlier run" : "";
-        return $"{report.Output}: {report.Method}, {report.Tensors} tensors in {Terminal.Count(report.Shards, "shard")}{kept}; "
-            + $"read {ByteSize.Format(report.BytesRead)} and wrote {ByteSize.Format(report.BytesWritten)} in {seconds:0.00} s "
-            + $"({ByteSize.Format((report.BytesRead + report.BytesWritten) / seconds)}/s) on {report.Backend}";
+        string read = ByteSize.Format(report.BytesRead), wrote = ByteSize.Format(report.BytesWritten);
+        string speed = ByteSize.Format((report.BytesRead + report.BytesWritten) / seconds);
+        return $"{report.Output}: {report.Method}, {report.Tensors} tensors in "
+            + $"{Terminal.Count(report.Shards, "shard")}{kept}; read {read} and wrote {wrote} in {seconds:0.00} s "
+            + $"({speed}/s) on {report.Backend}";
     }
 
     private static JsonObject Document(MergeReport report) => new()

@@ -22,9 +22,9 @@ internal sealed class MethodsCommand : ToolCommand
     }
 
     /// <inheritdoc/>
-    protected override Task<int> RunAsync(ParseResult arguments, Terminal terminal, CancellationToken cancellation)
+    protected override Task<int> RunAsync(ParseResult parsed, Terminal terminal, CancellationToken cancellation)
     {
-        if (arguments.GetValue(_name) is not { } name)
+        if (parsed.GetValue(_name) is not { } name)
         {
             if (terminal.Json)
                 terminal.WriteJson(new JsonArray([.. MergeMethods.All.Select(Document)]));
@@ -34,7 +34,11 @@ internal sealed class MethodsCommand : ToolCommand
         }
 
         if (!MergeMethods.TryGet(name, out var method))
-            throw new MergeException(MergeError.Recipe, $"no merge method '{name}'{Spelling.Suggest(name, MergeMethods.All.Select(m => m.Name))}");
+        {
+            string suggestion = Spelling.Suggest(name, MergeMethods.All.Select(m => m.Name));
+            throw new MergeException(MergeError.Recipe, $"no merge method '{name}'{suggestion}");
+        }
+
         if (terminal.Json)
             terminal.WriteJson(Document(method));
         else
@@ -44,7 +48,8 @@ internal sealed class MethodsCommand : ToolCommand
 
     private static void WriteAll(Terminal terminal)
     {
-        var table = new Table("method", "base", "models", "parameters (* required, per model in brackets)", "what it does");
+        const string Parameters = "parameters (* required, per model in brackets)";
+        var table = new Table("method", "base", "models", Parameters, "what it does");
         foreach (var method in MergeMethods.All)
         {
             string parameters = string.Join(", ", method.Parameters.Select(p =>
@@ -87,7 +92,8 @@ internal sealed class MethodsCommand : ToolCommand
         : method.MaxModels == method.MinModels ? $"{method.MinModels}"
         : $"{method.MinModels}-{method.MaxModels}";
 
-    private static string ScopeOf(Parameter parameter) => parameter.Scope == ParameterScope.PerModel ? "model" : "merge";
+    private static string ScopeOf(Parameter parameter) =>
+        parameter.Scope == ParameterScope.PerModel ? "model" : "merge";
 
     private static string? DefaultOf(Parameter parameter) =>
         parameter.Words is [var word, ..] ? word : parameter.Default?.ToString(CultureInfo.InvariantCulture);

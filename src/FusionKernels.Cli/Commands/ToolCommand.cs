@@ -3,17 +3,17 @@ using System.Globalization;
 
 namespace FusionKernels.Cli.Commands;
 
-/// <summary>A command of the tool. Failures leave it as exceptions; what it wrote to stdout is flushed before it ends.</summary>
+/// <summary>A command of the tool. Failures leave it as exceptions; its stdout is flushed before it ends.</summary>
 internal abstract class ToolCommand : Command
 {
     /// <summary>Creates the command.</summary>
     protected ToolCommand(string name, string description)
         : base(name, description)
     {
-        SetAction(async (arguments, cancellation) =>
+        SetAction(async (parsed, cancellation) =>
         {
-            var terminal = new Terminal(arguments.GetValue(Json), arguments.GetValue(Quiet));
-            int exitCode = await RunAsync(arguments, terminal, cancellation);
+            var terminal = new Terminal(parsed.GetValue(Json), parsed.GetValue(Quiet));
+            int exitCode = await RunAsync(parsed, terminal, cancellation);
             await terminal.Out.FlushAsync(CancellationToken.None);
             return exitCode;
         });
@@ -35,7 +35,7 @@ internal abstract class ToolCommand : Command
     public static IEnumerable<Option> Common { get; } = [Json, Quiet, Debug];
 
     /// <summary>Runs the command and returns its exit code.</summary>
-    protected abstract Task<int> RunAsync(ParseResult arguments, Terminal terminal, CancellationToken cancellation);
+    protected abstract Task<int> RunAsync(ParseResult parsed, Terminal terminal, CancellationToken cancellation);
 
     /// <summary>An option that takes a whole number from 1 on.</summary>
     protected static Option<int> CountOption(string name, string description) => new(name)
@@ -44,21 +44,24 @@ internal abstract class ToolCommand : Command
         HelpName = "N",
         CustomParser = result =>
         {
-            if (!int.TryParse(result.Tokens[0].Value, NumberStyles.None, CultureInfo.InvariantCulture, out int count) || count < 1)
-                result.AddError($"{name}: '{result.Tokens[0].Value}' is no whole number from 1 on");
+            string text = result.Tokens[0].Value;
+            if (!int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int count) || count < 1)
+                result.AddError($"{name}: '{text}' is no whole number from 1 on");
             return count;
         },
     };
 
     /// <summary>An option that takes a size, such as 1GiB.</summary>
-    protected static Option<long> SizeOption(string name, string description, params string[] aliases) => new(name, aliases)
+    protected static Option<long> SizeOption(string name, string description, params string[] aliases) => new(
+        name, aliases)
     {
         Description = description,
         HelpName = "SIZE",
         CustomParser = result =>
         {
-            if (!ByteSize.TryParse(result.Tokens[0].Value, out long bytes))
-                result.AddError($"{name}: '{result.Tokens[0].Value}' is no size; write bytes, or 500MB, 5GB (decimal), 512MiB, 1GiB (binary)");
+            string text = result.Tokens[0].Value;
+            if (!ByteSize.TryParse(text, out long bytes))
+                result.AddError($"{name}: '{text}' is no size; write bytes, or like 5GB (decimal) or 1GiB (binary)");
             return bytes;
         },
     };

@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 
 namespace FusionKernels.Cli.Commands;
 
-/// <summary><c>fusion verify OUT</c>: reads a checkpoint again and compares it with the checksums of its merge.</summary>
+/// <summary><c>fusion verify OUT</c>: reads a checkpoint again, against the checksums of its merge.</summary>
 internal sealed class VerifyCommand : ToolCommand
 {
     private readonly Argument<string> _path = new("OUT") { Description = "A checkpoint folder, or a safetensors file" };
@@ -15,9 +15,9 @@ internal sealed class VerifyCommand : ToolCommand
     }
 
     /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult arguments, Terminal terminal, CancellationToken cancellation)
+    protected override async Task<int> RunAsync(ParseResult parsed, Terminal terminal, CancellationToken cancellation)
     {
-        string path = arguments.GetRequiredValue(_path);
+        string path = parsed.GetRequiredValue(_path);
         var report = await Verification.RunAsync(path, cancellation);
         if (terminal.Json)
             terminal.WriteJson(Document(path, report));
@@ -35,12 +35,12 @@ internal sealed class VerifyCommand : ToolCommand
         string verdict = (report.Problems.Count, report.Hashed) switch
         {
             (0, true) => "all bytes are as they were written",
-            (0, false) => "the format is valid; no merge recorded checksums here, so the bytes have nothing to be compared with",
+            (0, false) => "the format is valid; no merge recorded checksums, so the bytes were not compared",
             var (count, _) => Terminal.Count(count, "problem"),
         };
         terminal.Out.WriteLine(
-            $"{path}: {verdict} ({Terminal.Count(report.Tensors, "tensor")} in {Terminal.Count(report.Shards, "shard")}, "
-            + $"{ByteSize.Format(report.Bytes)} read)");
+            $"{path}: {verdict} ({Terminal.Count(report.Tensors, "tensor")} in "
+            + $"{Terminal.Count(report.Shards, "shard")}, {ByteSize.Format(report.Bytes)} read)");
     }
 
     private static JsonObject Document(string path, VerificationReport report) => new()
@@ -52,6 +52,7 @@ internal sealed class VerifyCommand : ToolCommand
         ["shards"] = report.Shards,
         ["bytes"] = report.Bytes,
         ["problems"] = new JsonArray([.. report.Problems.Select(problem => JsonValue.Create(problem))]),
-        ["non_finite"] = new JsonObject(report.NonFinite.Select(n => KeyValuePair.Create(n.Tensor, (JsonNode?)n.Count))),
+        ["non_finite"] = new JsonObject(
+            report.NonFinite.Select(found => KeyValuePair.Create(found.Tensor, (JsonNode?)found.Count))),
     };
 }

@@ -4,7 +4,7 @@ using FusionKernels.Safetensors;
 
 namespace FusionKernels.Cli.Demo;
 
-/// <summary>The network of the digits zoo: 64-256-256-10, ReLU between the layers, fp32. Just enough to measure a merge.</summary>
+/// <summary>The network of the digits zoo: 64-256-256-10, ReLU between the layers, fp32.</summary>
 internal sealed class DigitsNetwork
 {
     private static readonly string[] LayerNames = ["fc1", "fc2", "head"];
@@ -16,7 +16,8 @@ internal sealed class DigitsNetwork
     public static DigitsNetwork Load(string path)
     {
         using var checkpoint = Checkpoint.Open(path);
-        return new DigitsNetwork([.. LayerNames.Select(name => (Read(checkpoint, name + ".weight"), Read(checkpoint, name + ".bias")))]);
+        return new DigitsNetwork(
+            [.. LayerNames.Select(name => (Read(checkpoint, name + ".weight"), Read(checkpoint, name + ".bias")))]);
     }
 
     /// <summary>An F32 tensor's values.</summary>

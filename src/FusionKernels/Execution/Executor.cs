@@ -76,7 +76,7 @@ internal sealed class Executor : IDisposable
             var plan = Plan(index);
             _progress.Tensor(place.Name);
             var sink = new TensorSink(file, place.Offset, _progress.Bytes);
-            var tensor = new TensorMerge(plan, _context, workers, sink);
+            using var tensor = new TensorMerge(plan, _context, workers, sink);
             if (plan.IsCopy)
                 tensor.Copy(plan.Sources[0].Input);
             else if (plan.Length > 0)

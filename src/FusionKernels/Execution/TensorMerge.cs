@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using FusionKernels.Kernels;
 using FusionKernels.Planning;
 using FusionKernels.Safetensors;
@@ -8,8 +9,11 @@ namespace FusionKernels.Execution;
 /// One output tensor while it is merged: what a merge method sees. It offers the tensor's inputs and parameters, passes that gather
 /// statistics, and the passes that write, of which a method runs exactly one.
 /// </summary>
-internal sealed unsafe class TensorMerge
+internal sealed unsafe class TensorMerge : IDisposable
 {
+    // The kernel reads mask bits by whole words.
+    private const int MaskPadding = 16;
+    private readonly List<nint> _maskBits = [];
     private readonly PlannedTensor _plan;
     private readonly MergeContext _context;
     private readonly Workers _workers;
@@ -80,6 +84,41 @@ internal sealed unsafe class TensorMerge
 
     /// <summary>The mask that drops each element of a model's delta with probability 1 - density.</summary>
     public Mask DropAtRandom(PlannedSource model, double density) => _context.RandomMasks.Draw(Name, model.Ordinal, density);
+
+    /// <summary>
+    /// Draws the sources' random masks once and keeps them as bits until the tensor is done: an eighth of a byte per element, which a bf16
+    /// input exceeds sixteenfold.
+    /// </summary>
+    public void Keep(MergeSource[] sources)
+    {
+        int chunkElements = _context.ChunkElements;
+        for (int i = 0; i < sources.Length; i++)
+        {
+            var mask = sources[i].Mask;
+            if (mask.Kind != MaskKind.Random)
+                continue;
+
+            // SAFETY: the memory lives until Dispose; chunks begin at multiples of 8, so each writes bytes of its own.
+            byte* bits = (byte*)NativeMemory.Alloc((nuint)((Length / 8) + MaskPadding));
+            _maskBits.Add((nint)bits);
+            _workers.Run(checked((int)((Length + chunkElements - 1) / chunkElements)), (worker, index) =>
+            {
+                long first = (long)index * chunkElements;
+                int count = (int)Math.Min(chunkElements, Length - first);
+                var chunk = new Chunk { First = first, Length = count, Sources = [new Source(default) { Mask = mask }] };
+                worker.Stream.WriteMask(chunk, new Span<byte>(bits + (first / 8), (count + 7) / 8));
+            });
+            sources[i] = sources[i] with { Mask = Mask.FromBits(bits) };
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (nint bits in _maskBits)
+            NativeMemory.Free((void*)bits);
+        _maskBits.Clear();
+    }
 
     /// <summary>Writes <c>rule(base, deltas)</c>.</summary>
     public void CombineDeltas<TRule>(TRule rule, MergeSource[] sources)

@@ -76,10 +76,13 @@ public abstract class TaskVectorMethod : MergeMethod
         int[] masked = Enumerable.Range(0, sources.Length).Where(i => sources[i].Mask.Kind != MaskKind.All).ToArray();
         if (masked.Length == 0)
             return;
-        double[] norms = tensor.AbsoluteSums([.. masked.Select(i => sources[i] with { Mask = default }), .. masked.Select(i => sources[i])]);
+
+        // Two passes look at the masks, so drawn ones are drawn once. A plain and a masked source that follow each other share their delta.
+        tensor.Keep(sources);
+        double[] norms = tensor.AbsoluteSums(masked.SelectMany(i => new[] { sources[i] with { Mask = default }, sources[i] }).ToArray());
         for (int m = 0; m < masked.Length; m++)
         {
-            float before = (float)norms[m], after = (float)norms[masked.Length + m];
+            float before = (float)norms[2 * m], after = (float)norms[(2 * m) + 1];
             if (!(before < 1e-7f) && !(after < 1e-7f))
                 sources[masked[m]] = sources[masked[m]] with { Scale = before / after };
         }

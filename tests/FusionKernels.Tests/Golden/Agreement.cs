@@ -10,8 +10,8 @@ internal static class Agreement
         tolerance * expected.Where(double.IsFinite).Select(Math.Abs).DefaultIfEmpty(0).Max();
 
     /// <summary>
-    /// The largest error allowed in a type: its tolerance, which is a number of half units in the last place of the largest magnitude.
-    /// In the subnormal range such a unit does not shrink further.
+    /// The largest error allowed in a type: its tolerance, which is a number of half units in the last place of the
+    /// largest magnitude. In the subnormal range such a unit does not shrink further.
     /// </summary>
     public static double Bound(IEnumerable<double> expected, WorkingType type) =>
         Math.Max(Bound(expected, type.Tolerance), type.Tolerance * type.SmallestNormal);
@@ -27,7 +27,8 @@ internal static class Agreement
         [.. Enumerable.Range(0, expected.Count).Where(i => !Agrees(expected[i], actual[i], bound))];
 
     /// <summary>What is wrong with a tensor, or <c>null</c>.</summary>
-    public static string? Disagreement(IReadOnlyList<double> expected, IReadOnlyList<double> actual, double bound, string what)
+    public static string? Disagreement(
+        IReadOnlyList<double> expected, IReadOnlyList<double> actual, double bound, string what)
     {
         if (actual.Count != expected.Count)
             return $"{what}: {actual.Count} elements instead of {expected.Count}";
@@ -36,7 +37,8 @@ internal static class Agreement
     }
 
     /// <summary>Asserts that all elements agree within a fraction of the largest.</summary>
-    public static void Assert(IReadOnlyList<double> expected, IReadOnlyList<double> actual, double tolerance, string what)
+    public static void Assert(
+        IReadOnlyList<double> expected, IReadOnlyList<double> actual, double tolerance, string what)
     {
         string? disagreement = Disagreement(expected, actual, Bound(expected, tolerance), what);
         NUnit.Framework.Assert.That(disagreement, Is.Null, disagreement ?? "");
@@ -47,5 +49,6 @@ internal static class Agreement
         IReadOnlyList<double> expected, IReadOnlyList<double> actual, int[] wrong, double bound, string what) =>
         string.Create(
             CultureInfo.InvariantCulture,
-            $"{what}: {wrong.Length} of {expected.Count} elements, bound {bound:G3}; first at {wrong[0]}: expected {expected[wrong[0]]:R}, is {actual[wrong[0]]:R}");
+            $"{what}: {wrong.Length} of {expected.Count} elements, bound {bound:G3}; first at {wrong[0]}: "
+            + $"expected {expected[wrong[0]]:R}, is {actual[wrong[0]]:R}");
 }

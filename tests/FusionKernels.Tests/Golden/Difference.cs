@@ -4,8 +4,8 @@ using System.Text.Json;
 namespace FusionKernels.Tests.Golden;
 
 /// <summary>
-/// A known difference from what a case records: an entry of <c>differences.json</c>. It applies to every case whose facts match, so
-/// that cases of the same kind with other ids are covered too; its ids only inform.
+/// A known difference from what a case records: an entry of <c>differences.json</c>. It applies to every case whose
+/// facts match, so that cases of the same kind with other ids are covered too; its ids only inform.
 /// </summary>
 internal sealed record Difference(
     string Name,
@@ -14,7 +14,8 @@ internal sealed record Difference(
     string Reason,
     IReadOnlyList<string> Ids)
 {
-    private static readonly JsonSerializerOptions s_spelling = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
+    private static readonly JsonSerializerOptions s_spelling =
+        new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
 
     private static readonly Lazy<IReadOnlyList<Difference>> s_all = new(() => JsonSerializer.Deserialize<Difference[]>(
         File.ReadAllText(Path.Combine(GoldenFolder.Shipped, "differences.json")), s_spelling)!);
@@ -26,13 +27,17 @@ internal sealed record Difference(
     /// <param name="fact">The case's facts by name; <c>null</c> for what cases of its kind do not have.</param>
     public static Difference? Of(Func<string, string?> fact) => All.FirstOrDefault(d => d.Matches(fact));
 
+    /// <summary>For an expectation that is none of a kind of case.</summary>
+    public static Exception Unknown(string expectation) =>
+        new ArgumentException($"differences.json expects '{expectation}', which the runner does not know.");
+
     /// <summary>Whether every fact matches one of its patterns, with '*' and '?'.</summary>
     public bool Matches(Func<string, string?> fact) => Where.All(w => fact(w.Key) is { } value
         && w.Value.Any(pattern => FileSystemName.MatchesSimpleExpression(pattern, value, ignoreCase: false)));
 
     /// <summary>
-    /// Decides a case that the entry applies to. What agrees with the corrected behaviour passes; what agrees with mergekit
-    /// instead makes the entry stale, which is a failure, so that the list stays honest.
+    /// Decides a case that the entry applies to. What agrees with the corrected behaviour passes; what agrees with
+    /// mergekit instead makes the entry stale, which is a failure, so that the list stays honest.
     /// </summary>
     /// <param name="id">The case.</param>
     /// <param name="againstMergekit">What disagrees with mergekit's result, or <c>null</c>.</param>
@@ -46,7 +51,6 @@ internal sealed record Difference(
                 : $"difference '{Name}' expects {string.Join(" or ", Expect)}: {againstCorrection}");
         }
 
-        if (againstMergekit is not null)
-            GoldenSummary.Add(this, id);
+        GoldenSummary.Add(this, id, shows: againstMergekit is not null);
     }
 }

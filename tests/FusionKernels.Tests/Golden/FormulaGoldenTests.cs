@@ -47,8 +47,8 @@ internal sealed class FormulaGoldenTests : GoldenFixture
         using var formulas = new Formulas();
         float[][] kept = Rows(golden.GetProperty("keep_mask"));
         float[][] dropped = [.. taus.Zip(kept, (t, k) => formulas.Dropped(t, [.. k.Select(v => v != 0)], 0.5))];
-        Close(golden.GetProperty("rescaled"), [.. dropped.SelectMany(d => d).Select(v => (double)v)], "rescaled");
-        Close(golden.GetProperty("merged_lambda1"), [.. formulas.Sum(s_origin, dropped).Select(v => (double)v)], "merged");
+        Close(golden.GetProperty("rescaled"), [.. dropped.SelectMany(d => d)], "rescaled");
+        Close(golden.GetProperty("merged_lambda1"), formulas.Sum(s_origin, dropped), "merged");
     }
 
     private static void Emr(JsonElement golden, float[][] taus)
@@ -56,11 +56,12 @@ internal sealed class FormulaGoldenTests : GoldenFixture
         using var formulas = new Formulas();
         float[] unified = formulas.Unified(taus);
         bool[][] masks = [.. taus.Select(t => Formulas.Agreeing(t, unified))];
-        double[] scales = [.. taus.Zip(masks, (t, m) => formulas.MeanMagnitude(t) / formulas.MeanMagnitude(unified, m))];
-        Close(golden.GetProperty("unified"), [.. unified.Select(v => (double)v)], "unified");
-        Close(golden.GetProperty("masks"), [.. masks.SelectMany(m => m).Select(k => k ? 1.0 : 0.0)], "masks");
-        Close(golden.GetProperty("rescalers"), scales, "rescalers");
-        Close(golden.GetProperty("task0"), [.. formulas.Reconstruct(s_origin, unified, masks[0], scales[0]).Select(v => (double)v)], "task0");
+        double[] scales =
+            [.. taus.Zip(masks, (t, m) => formulas.MeanMagnitude(t) / formulas.MeanMagnitude(unified, m))];
+        Close(golden.GetProperty("unified"), unified, "unified");
+        Close(golden.GetProperty("masks"), [.. masks.SelectMany(m => m).Select(k => k ? 1f : 0f)], "masks");
+        Close(golden.GetProperty("rescalers"), [.. scales.Select(s => (float)s)], "rescalers");
+        Close(golden.GetProperty("task0"), formulas.Reconstruct(s_origin, unified, masks[0], scales[0]), "task0");
     }
 
     private static void Philox4x32(JsonElement golden, float[][] taus)
@@ -80,7 +81,8 @@ internal sealed class FormulaGoldenTests : GoldenFixture
     private static float[][] Rows(JsonElement matrix) =>
         [.. matrix.EnumerateArray().Select(r => r.EnumerateArray().Select(v => v.GetSingle()).ToArray())];
 
-    private static void Close(JsonElement expected, double[] actual, string what) => Agreement.Assert(Flat(expected), actual, 1e-6, what);
+    private static void Close(JsonElement expected, float[] actual, string what) =>
+        Agreement.Assert(Flat(expected), Array.ConvertAll(actual, v => (double)v), 1e-6, what);
 
     private static double[] Flat(JsonElement element) => element.ValueKind == JsonValueKind.Array
         ? [.. element.EnumerateArray().SelectMany(Flat)]

@@ -8,28 +8,15 @@ internal sealed class Formulas : IDisposable
     private readonly HostKernels _kernels = new();
 
     /// <summary>A function of TIES, paper variant, on task vectors that are each a whole model.</summary>
-    public static double[] Ties(float[][] taus, double density, string function) => ProductMerge.Run(
-        OverZeros("ties", taus, new Dictionary<string, double> { ["weight"] = 1, ["density"] = density }),
+    public static float[] Ties(float[][] taus, double density, string function) => ProductMerge.Run(
+        OneTensor("ties", new float[taus[0].Length], taus, ("weight", 1), ("density", density)),
         ("variant", "paper"),
-        ("function", function)).Values;
+        ("function", function)).Floats;
 
     /// <summary>A method of the product on one tensor in F32.</summary>
-    public static double[] Method(string method, float[] origin, float[][] models, params (string Name, double Value)[] parameters)
-    {
-        long[] shape = [origin.Length];
-        return ProductMerge.Run(new TensorCase
-        {
-            Id = method,
-            Method = method,
-            Base = "base",
-            Models =
-            [
-                .. models.Select((m, i) => new CaseModel($"m{i}", GoldenTensor.F32(shape, m), new Dictionary<string, double>())),
-                new CaseModel("base", GoldenTensor.F32(shape, origin), new Dictionary<string, double>()),
-            ],
-            Parameters = parameters.ToDictionary(p => p.Name, p => p.Value),
-        }).Values;
-    }
+    public static float[] Method(
+        string method, float[] origin, float[][] models, params (string Name, double Value)[] parameters) =>
+        ProductMerge.Run(OneTensor(method, origin, models, parameters)).Floats;
 
     /// <summary>DARE: the masked elements times 1 / keep.</summary>
     public float[] Dropped(float[] values, bool[] kept, double keep) =>
@@ -54,8 +41,11 @@ internal sealed class Formulas : IDisposable
         _kernels.AbsoluteSums(new HostSource(values) { Kept = kept })[0] / values.Length;
 
     /// <summary>base + scale * masked values.</summary>
-    public float[] Reconstruct(float[] origin, float[] unified, bool[] kept, double scale) =>
-        _kernels.Combine(new WeightedSum(1), null, new HostSource(origin), new HostSource(unified) { Kept = kept, Scale = (float)scale });
+    public float[] Reconstruct(float[] origin, float[] unified, bool[] kept, double scale) => _kernels.Combine(
+        new WeightedSum(1),
+        null,
+        new HostSource(origin),
+        new HostSource(unified) { Kept = kept, Scale = (float)scale });
 
     /// <summary>Words of a random stream.</summary>
     public uint[] Words(Philox random, int count) => _kernels.Words(random, 0, count);
@@ -66,9 +56,10 @@ internal sealed class Formulas : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _kernels.Dispose();
 
-    private static TensorCase OverZeros(string method, float[][] taus, Dictionary<string, double> parameters)
+    private static TensorCase OneTensor(
+        string method, float[] origin, float[][] models, params (string Name, double Value)[] parameters)
     {
-        long[] shape = [taus[0].Length];
+        long[] shape = [origin.Length];
         return new TensorCase
         {
             Id = method,
@@ -76,10 +67,10 @@ internal sealed class Formulas : IDisposable
             Base = "base",
             Models =
             [
-                .. taus.Select((t, i) => new CaseModel($"m{i}", GoldenTensor.F32(shape, t), parameters)),
-                new CaseModel("base", GoldenTensor.F32(shape, new float[taus[0].Length]), new Dictionary<string, double>()),
+                .. models.Select((m, i) => new CaseModel($"m{i}", GoldenTensor.F32(shape, m))),
+                new CaseModel("base", GoldenTensor.F32(shape, origin)),
             ],
-            Parameters = new Dictionary<string, double>(),
+            Parameters = parameters.ToDictionary(p => p.Name, p => p.Value),
         };
     }
 }

@@ -4,7 +4,9 @@ using System.Text.Json;
 
 namespace FusionKernels.Tests.Golden;
 
-/// <summary>A safetensors file of a golden folder, read by itself so that the product's reader is not judged by its own eyes.</summary>
+/// <summary>
+/// A safetensors file of a golden folder, read by itself so that the product's reader is not judged by its own eyes.
+/// </summary>
 internal sealed class GoldenFile
 {
     private static readonly ConcurrentDictionary<string, GoldenFile> s_files = new();

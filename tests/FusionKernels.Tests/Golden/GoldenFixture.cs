@@ -3,7 +3,9 @@ using FusionKernels.Safetensors;
 
 namespace FusionKernels.Tests.Golden;
 
-/// <summary>What all fixtures of golden cases share: names, counting, and the reasons for which a case is ignored.</summary>
+/// <summary>
+/// What all fixtures of golden cases share: names, counting, and the reasons for which a case is ignored.
+/// </summary>
 [Category("Golden")]
 internal abstract class GoldenFixture
 {
@@ -26,18 +28,19 @@ internal abstract class GoldenFixture
     }
 
     /// <summary>
-    /// Ignores a case of an operation that the runner does not run, because the product has no such thing. Where the product has a merge
-    /// method of that name by now, the runner lags behind: that fails.
+    /// Ignores a case of an operation that the runner does not run, because the product has no such thing. Where the
+    /// product has a merge method of that name by now, the runner lags behind: that fails.
     /// </summary>
     protected static void IgnoreOperation(string name)
     {
-        Assert.That(MergeMethods.TryGet(name, out _), Is.False, $"the product has a merge method {name}, so its golden case must be run");
+        Assert.That(
+            MergeMethods.TryGet(name, out _), Is.False, $"the product has a merge method {name}: run its golden case");
         Assert.Ignore($"no kernel for {name}");
     }
 
     /// <summary>
-    /// The text of a refusal. What the product says it does not support yet ignores the case; an exception that is none of its
-    /// own fails it.
+    /// The text of a refusal. What the product says it does not support yet ignores the case; an exception that is none
+    /// of its own fails it.
     /// </summary>
     protected static string Refusal(Exception exception)
     {

@@ -4,9 +4,9 @@ namespace FusionKernels.Tests.Golden;
 
 /// <summary>A folder of golden cases: <c>manifest.json</c> and the files it names.</summary>
 /// <param name="Name">Path below its root with '/', which begins every test's name.</param>
-/// <param name="Path">The folder.</param>
+/// <param name="Location">The folder.</param>
 /// <param name="Manifest">The manifest.</param>
-internal sealed record GoldenFolder(string Name, string Path, JsonElement Manifest)
+internal sealed record GoldenFolder(string Name, string Location, JsonElement Manifest)
 {
     /// <summary>An environment variable that names a further folder of cases.</summary>
     public const string Variable = "FUSIONKERNELS_GOLDEN";
@@ -17,7 +17,8 @@ internal sealed record GoldenFolder(string Name, string Path, JsonElement Manife
     public static IReadOnlyList<GoldenFolder> All => s_manifests.Value;
 
     /// <summary>mergekit's tensor cases.</summary>
-    public static IEnumerable<GoldenFolder> TensorCases => All.Where(f => f.Manifest.TryGetProperty("input_key", out _));
+    public static IEnumerable<GoldenFolder> TensorCases =>
+        All.Where(f => f.Manifest.TryGetProperty("input_key", out _));
 
     /// <summary>mergekit's whole recipes.</summary>
     public static IEnumerable<GoldenFolder> Recipes =>
@@ -31,38 +32,39 @@ internal sealed record GoldenFolder(string Name, string Path, JsonElement Manife
     public static IEnumerable<GoldenFolder> Formulas => Read("golden.json");
 
     /// <summary>The cases of the repository.</summary>
-    public static string Shipped => System.IO.Path.Combine(RepositoryRoot(), "tests", "golden");
+    public static string Shipped => Path.Combine(RepositoryRoot(), "tests", "golden");
 
     /// <summary>Reads a list of records from one of the manifest's arrays.</summary>
     public IEnumerable<JsonElement> Records(string array) =>
         Manifest.TryGetProperty(array, out var records) ? records.EnumerateArray() : [];
 
     /// <summary>The tensors of a file of the folder.</summary>
-    public GoldenFile Tensors(string file) => GoldenFile.Open(System.IO.Path.Combine(Path, file));
+    public GoldenFile Tensors(string file) => GoldenFile.Open(Path.Combine(Location, file));
 
     private static IEnumerable<GoldenFolder> Read(string fileName)
     {
         string? further = Environment.GetEnvironmentVariable(Variable);
-        string[] roots = string.IsNullOrEmpty(further) ? [Shipped] : [Shipped, System.IO.Path.GetFullPath(further)];
+        string[] roots = string.IsNullOrEmpty(further) ? [Shipped] : [Shipped, Path.GetFullPath(further)];
         foreach (string root in roots)
         {
-            foreach (string file in Directory.EnumerateFiles(root, fileName, SearchOption.AllDirectories).Order(StringComparer.Ordinal))
+            string[] files = Directory.GetFiles(root, fileName, SearchOption.AllDirectories);
+            foreach (string file in files.Order(StringComparer.Ordinal))
             {
-                string folder = System.IO.Path.GetDirectoryName(file)!;
-                string name = System.IO.Path.GetRelativePath(root, folder).Replace('\\', '/');
-                if (root != Shipped)
-                    name = name == "." ? System.IO.Path.GetFileName(root) : $"{System.IO.Path.GetFileName(root)}/{name}";
-                yield return new GoldenFolder(name, folder, JsonDocument.Parse(System.IO.File.ReadAllBytes(file)).RootElement);
+                string folder = Path.GetDirectoryName(file)!;
+                string name = Path.GetRelativePath(root, folder).Replace('\\', '/');
+                string prefix = root == Shipped ? "" : Path.GetFileName(root) + "/";
+                var manifest = JsonDocument.Parse(File.ReadAllBytes(file)).RootElement;
+                yield return new GoldenFolder((prefix + name).TrimEnd('/', '.'), folder, manifest);
             }
         }
     }
 
     private static string RepositoryRoot()
     {
-        for (string? folder = AppContext.BaseDirectory; folder is not null; folder = System.IO.Path.GetDirectoryName(folder))
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {
-            if (System.IO.File.Exists(System.IO.Path.Combine(folder, "FusionKernels.sln")))
-                return folder;
+            if (File.Exists(Path.Combine(folder.FullName, "FusionKernels.sln")))
+                return folder.FullName;
         }
 
         throw new DirectoryNotFoundException("The tests must run from a build output inside the repository.");

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using FusionKernels.Recipes;
 
@@ -50,7 +51,7 @@ internal sealed class HelperGoldenTests : GoldenFixture
         {
             "list of one" => Disagreement(Evaluated(helper, $"[{setting}]"), Evaluated(helper, setting)),
             "refused" => Disagreement("error:any", Evaluated(helper, setting)),
-            var other => throw new ArgumentException($"differences.json expects '{other}', which the runner does not know."),
+            var other => throw Difference.Unknown(other),
         };
         difference.Decide($"{folder.Name}/{id}", againstMergekit, againstCorrection);
     }
@@ -66,18 +67,24 @@ internal sealed class HelperGoldenTests : GoldenFixture
         if (method is "dare_linear" or "della_linear")
             Assert.Ignore("no random numbers of torch");
         string[] names = helper.GetProperty("delta").GetString()!.Split('-');
-        var parameters = new Dictionary<string, double> { ["weight"] = 1, ["density"] = helper.GetProperty("density").GetDouble() };
+        var parameters = new Dictionary<string, double>
+        {
+            ["weight"] = 1,
+            ["density"] = helper.GetProperty("density").GetDouble(),
+        };
         if (helper.TryGetProperty("gamma", out var gamma))
             parameters["gamma"] = gamma.GetDouble();
-        var expected = folder.Tensors(folder.Manifest.GetProperty("helpers_file").GetString()!)[helper.GetProperty("output").GetString()!];
+        var expected = Expected(folder, helper);
         var source = OverZeros(folder, helper, id, method, norm is null ? 0 : 1, [(names[0], names[1], parameters)]);
         double[] merged = ProductMerge.Run(source).Values;
 
         // mergekit's sort is not stable: which of equal magnitudes are kept is free, their number is not.
         double bound = Agreement.Bound(expected.Values, source.Dtype!);
         int[] wrong = Agreement.Disagreements(expected.Values, merged, bound);
-        bool areTies = wrong.All(i => expected.Values[i] == 0 || merged[i] == 0) && Agreement.Disagreements(
-            [.. wrong.Select(i => Math.Abs(expected.Values[i])).Order()], [.. wrong.Select(i => Math.Abs(merged[i])).Order()], bound).Length == 0;
+        double[] theirs = [.. wrong.Select(i => Math.Abs(expected.Values[i])).Order()];
+        double[] ours = [.. wrong.Select(i => Math.Abs(merged[i])).Order()];
+        bool areTies = wrong.All(i => expected.Values[i] == 0 || merged[i] == 0)
+            && Agreement.Disagreements(theirs, ours, bound).Length == 0;
         if (!areTies)
             Assert.Fail(Agreement.Describe(expected.Values, merged, wrong, bound, "kept"));
     }
@@ -90,9 +97,10 @@ internal sealed class HelperGoldenTests : GoldenFixture
             Assert.Ignore($"no recipe elects signs by {rule}");
         string set = helper.GetProperty("deltas").GetString()!;
         var parameters = new Dictionary<string, double> { ["weight"] = 1 };
-        var source = OverZeros(folder, helper, id, "ties", 0, [.. Enumerable.Range(0, 3).Select(i => ($"{set}.m{i}", $"{set}.base", parameters))]);
+        var deltas = Enumerable.Range(0, 3).Select(i => ($"{set}.m{i}", $"{set}.base", parameters)).ToArray();
+        var source = OverZeros(folder, helper, id, "ties", 0, deltas);
         double[] merged = ProductMerge.Run(source).Values;
-        double[] expected = folder.Tensors(folder.Manifest.GetProperty("helpers_file").GetString()!)[helper.GetProperty("output").GetString()!].Values;
+        double[] expected = Expected(folder, helper).Values;
 
         // The merged delta has the elected sign, or is zero where no model has it. NaN hides the sign.
         var models = source.Experts.ToArray();
@@ -101,8 +109,9 @@ internal sealed class HelperGoldenTests : GoldenFixture
             double[] delta = models[i].Tensor.Values;
             for (int j = 0; j < delta.Length; j++)
             {
+                bool agrees = expected[(i * delta.Length) + j] != 0;
                 if (!double.IsNaN(merged[j]))
-                    Assert.That(delta[j] * merged[j] > 0 ? 1.0 : 0.0, Is.EqualTo(expected[(i * delta.Length) + j]), $"model {i}, element {j}");
+                    Assert.That(delta[j] * merged[j] > 0, Is.EqualTo(agrees), $"model {i}, element {j}");
             }
         }
     }
@@ -110,22 +119,32 @@ internal sealed class HelperGoldenTests : GoldenFixture
     [TestCaseSource(nameof(Others))]
     public void Other_helper(string function) => Assert.Ignore($"no {function}");
 
-    private static IEnumerable<TestCaseData> Helpers(string function) => Helpers(function, (folder, id, json) => [folder, id, json]);
+    private static IEnumerable<TestCaseData> Helpers(string function) =>
+        Helpers(function, (folder, id, json) => [folder, id, json]);
 
-    private static IEnumerable<TestCaseData> Helpers(string function, Func<GoldenFolder, string, JsonElement, object[]> arguments) =>
+    private static IEnumerable<TestCaseData> Helpers(
+        string function, Func<GoldenFolder, string, JsonElement, object[]> arguments) =>
         from folder in GoldenFolder.TensorCases
-        from helper in folder.Records("helpers").Select((json, index) => (Json: json, Id: $"h{index:000}_{function}"))
+        from helper in folder.Records("helpers").Select((json, index) => (Json: json, Id: Id(json, index)))
         where helper.Json.GetProperty("fn").ValueEquals(function)
         select Named(folder.Name, helper.Id, arguments(folder, helper.Id, helper.Json));
 
-    /// <summary>The value of a setting as the product's own reader takes it: a number, <c>null</c>, or "error:...".</summary>
+    private static string Id(JsonElement helper, int index) => helper.TryGetProperty("output", out var output)
+        ? output.GetString()!
+        : $"h{index:000}_{helper.GetProperty("fn").GetString()}";
+
+    /// <summary>
+    /// The value of a setting as the product's own reader takes it: a number, <c>null</c>, or "error:...".
+    /// </summary>
     private static string? Evaluated(JsonElement helper, string setting)
     {
         try
         {
-            var recipe = RecipeReader.Parse("""{"merge_method": "linear", "models": [{"model": "m"}], "parameters": {"p": """ + setting + "}}");
+            var recipe = RecipeReader.Parse(
+                """{"merge_method": "linear", "models": [{"model": "m"}], "parameters": {"p": """ + setting + "}}");
             string name = helper.GetProperty("tensor_name").GetString()!;
-            return recipe.Parameters["p"].Evaluate(name, helper.GetProperty("t").GetDouble())?.ToString("R", System.Globalization.CultureInfo.InvariantCulture);
+            double? value = recipe.Parameters["p"].Evaluate(name, helper.GetProperty("t").GetDouble());
+            return value?.ToString("R", CultureInfo.InvariantCulture);
         }
         catch (Exception e)
         {
@@ -137,25 +156,39 @@ internal sealed class HelperGoldenTests : GoldenFixture
     {
         bool agree = expected?.StartsWith("error:", StringComparison.Ordinal) == true
             ? actual?.StartsWith("error:", StringComparison.Ordinal) == true
-            : double.TryParse(expected, System.Globalization.CultureInfo.InvariantCulture, out double a)
-                && double.TryParse(actual, System.Globalization.CultureInfo.InvariantCulture, out double b)
+            : double.TryParse(expected, CultureInfo.InvariantCulture, out double a)
+                && double.TryParse(actual, CultureInfo.InvariantCulture, out double b)
             ? Math.Abs(a - b) <= 1e-12
             : expected == actual;
         return agree ? null : $"{actual ?? "null"} instead of {expected ?? "null"}";
     }
 
+    private static GoldenTensor Expected(GoldenFolder folder, JsonElement helper)
+    {
+        var file = folder.Tensors(folder.Manifest.GetProperty("helpers_file").GetString()!);
+        return file[helper.GetProperty("output").GetString()!];
+    }
+
     /// <summary>A merge of deltas, each subtracted in the working type, into a base of zeros.</summary>
     private static TensorCase OverZeros(
-        GoldenFolder folder, JsonElement helper, string id, string method, double rescale, (string Model, string Base, Dictionary<string, double> Parameters)[] deltas)
+        GoldenFolder folder,
+        JsonElement helper,
+        string id,
+        string method,
+        double rescale,
+        (string Model, string Base, Dictionary<string, double> Parameters)[] deltas)
     {
         string type = helper.GetProperty("dtype").GetString()!;
         var working = WorkingType.Of(type);
         var inputs = folder.Tensors(folder.Manifest.GetProperty("inputs").GetProperty(type).GetString()!);
-        var models = deltas.Select((d, i) => new CaseModel(
-            $"m{i}",
-            GoldenTensor.F32(inputs[d.Model].Shape, inputs[d.Model].Floats.Zip(inputs[d.Base].Floats, (x, b) => working.Round(x - b))),
-            d.Parameters)).ToArray();
-        var zeros = new CaseModel("base", GoldenTensor.F32(models[0].Tensor.Shape, new float[models[0].Tensor.Values.Length]), new Dictionary<string, double>());
+        var models = deltas.Select((d, i) =>
+        {
+            var differences = inputs[d.Model].Floats.Zip(inputs[d.Base].Floats, (x, b) => working.Round(x - b));
+            var tensor = GoldenTensor.F32(inputs[d.Model].Shape, differences);
+            return new CaseModel($"m{i}", tensor) { Parameters = d.Parameters };
+        }).ToArray();
+        var first = models[0].Tensor;
+        var zeros = new CaseModel("base", GoldenTensor.F32(first.Shape, new float[first.Values.Length]));
         return new TensorCase
         {
             Id = $"{folder.Name}/{id}",

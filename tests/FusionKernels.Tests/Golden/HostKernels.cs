@@ -79,7 +79,7 @@ internal sealed unsafe class HostKernels : IDisposable
         First = 0,
         Length = sources[0].Values.Length,
         Base = origin is null ? default : Pinned(origin),
-        Sources = (Source[])[.. sources.Select(s => new Source(Pinned(s.Values)) { Mask = Bits(s.Kept), Scale = s.Scale })],
+        Sources = sources.Select(s => new Source(Pinned(s.Values)) { Mask = Bits(s.Kept), Scale = s.Scale }).ToArray(),
     };
 
     // SAFETY: the array never moves and is kept until the call is over.

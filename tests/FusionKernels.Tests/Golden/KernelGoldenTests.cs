@@ -13,15 +13,17 @@ internal sealed class KernelGoldenTests : GoldenFixture
         ["ties"] = Ties,
         ["emr"] = Emr,
         ["slerp"] = Slerp,
-        ["misc/task_arithmetic"] = c => PerTensor(c, "task_arithmetic", "task_arithmetic", 3, ("weight", 1), ("lambda", c.Number("task_arithmetic_scale"))),
+        ["misc/task_arithmetic"] = c => PerTensor(
+            c, "task_arithmetic", "task_arithmetic", 3, ("weight", 1), ("lambda", c.Number("task_arithmetic_scale"))),
         ["misc/model_stock"] = c => PerTensor(c, "model_stock", "model_stock", 3),
         ["misc/model_stock2"] = c => PerTensor(c, "model_stock2", "model_stock", 2),
         ["misc/slerp0.3"] = c => c.TensorNames("base").ToDictionary(
             t => $"slerp0.3.{t}",
-            t => Formulas.Method("slerp", c.Input($"t0.{t}").Floats, [c.Input($"t1.{t}").Floats], ("t", c.Number("slerp_t")))),
+            t => Doubles(Formulas.Method("slerp", c.Models(t, 2)[0], c.Models(t, 2)[1..], ("t", c.Number("slerp_t"))))),
     };
 
-    // Where mergekit and the implementation behind these cases follow different conventions, the product follows mergekit.
+    // Where mergekit and the implementation behind these cases follow different conventions, the product follows
+    // mergekit.
     private static readonly Dictionary<string, Func<KernelCase, string, double[]>> s_conventions = new()
     {
         ["mean cosine"] = MeanCosine,
@@ -54,8 +56,10 @@ internal sealed class KernelGoldenTests : GoldenFixture
             string check = json.GetProperty("outputs").GetProperty(output).GetString()!;
             double tolerance = check == "exact" ? 0 : json.GetProperty("tol").GetProperty("f32").GetDouble();
             double[] expected = source.Expected(output);
-            string? disagreement = Agreement.Disagreement(expected, values, Agreement.Bound(expected, tolerance), output);
-            if (Difference.Of(fact => fact == "kernel" ? operation : fact == "output" ? output : null) is { } difference)
+            double bound = Agreement.Bound(expected, tolerance);
+            string? disagreement = Agreement.Disagreement(expected, values, bound, output);
+            string? Fact(string name) => name == "kernel" ? operation : name == "output" ? output : null;
+            if (Difference.Of(Fact) is { } difference)
             {
                 double[] corrected = s_conventions[difference.Expect[0]](source, output);
                 difference.Decide(
@@ -135,7 +139,8 @@ internal sealed class KernelGoldenTests : GoldenFixture
         return computed;
     }
 
-    // A model alone elects its own signs, so what it keeps is what remains of it. The elected signs themselves show in sum and max.
+    // A model alone elects its own signs, so what it keeps is what remains of it. The elected signs themselves show in
+    // sum and max.
     private static Dictionary<string, double[]> Ties(KernelCase c)
     {
         var computed = new Dictionary<string, double[]>();
@@ -144,8 +149,9 @@ internal sealed class KernelGoldenTests : GoldenFixture
         {
             double density = k.GetDouble() > 1 ? k.GetDouble() / 100 : k.GetDouble();
             foreach (var function in c.Parameter("funcs").EnumerateArray())
-                computed[$"{function}_K{k}"] = Formulas.Ties(rows, density, function.GetString()!);
-            computed[$"kept_K{k}"] = [.. rows.SelectMany(r => Formulas.Ties([r], density, "sum").Select(v => v != 0 ? 1.0 : 0.0))];
+                computed[$"{function}_K{k}"] = Doubles(Formulas.Ties(rows, density, function.GetString()!));
+            computed[$"kept_K{k}"] =
+                [.. rows.SelectMany(r => Formulas.Ties([r], density, "sum")).Select(v => v != 0 ? 1.0 : 0.0)];
         }
 
         return computed;
@@ -159,16 +165,19 @@ internal sealed class KernelGoldenTests : GoldenFixture
         string[] tensors = c.TensorNames("base");
         var taus = tensors.ToDictionary(t => t, t => c.Deltas(t, tasks));
         var unified = tensors.ToDictionary(t => t, t => formulas.Unified(taus[t]));
-        var masks = tensors.ToDictionary(t => t, t => taus[t].Select(tau => Formulas.Agreeing(tau, unified[t])).ToArray());
+        var masks = tensors.ToDictionary(
+            t => t, t => taus[t].Select(tau => Formulas.Agreeing(tau, unified[t])).ToArray());
         double[] scales = [.. Enumerable.Range(0, tasks).Select(i =>
-            tensors.Sum(t => formulas.MeanMagnitude(taus[t][i])) / tensors.Sum(t => formulas.MeanMagnitude(unified[t], masks[t][i])))];
+            tensors.Sum(t => formulas.MeanMagnitude(taus[t][i]))
+            / tensors.Sum(t => formulas.MeanMagnitude(unified[t], masks[t][i])))];
         computed["rescale"] = scales;
         foreach (string t in tensors)
         {
             computed[$"unified.{t}"] = Doubles(unified[t]);
             computed[$"mask.{t}"] = [.. masks[t].SelectMany(Doubles)];
+            float[] origin = c.Input($"base.{t}").Floats;
             for (int i = 0; i < tasks; i++)
-                computed[$"theta{i}.{t}"] = Doubles(formulas.Reconstruct(c.Input($"base.{t}").Floats, unified[t], masks[t][i], scales[i]));
+                computed[$"theta{i}.{t}"] = Doubles(formulas.Reconstruct(origin, unified[t], masks[t][i], scales[i]));
         }
 
         return computed;
@@ -180,17 +189,17 @@ internal sealed class KernelGoldenTests : GoldenFixture
         float[] zero = c.Input("zero").Floats, minus = [.. a.Select(v => -v)];
         return new()
         {
-            ["t0.25"] = Formulas.Method("slerp", a, [b], ("t", 0.25)),
-            ["t0.5"] = Formulas.Method("slerp", a, [b], ("t", 0.5)),
-            ["zero_t0.5"] = Formulas.Method("slerp", a, [zero], ("t", 0.5)),
-            ["anti_t0.25"] = Formulas.Method("slerp", a, [minus], ("t", 0.25)),
+            ["t0.25"] = Doubles(Formulas.Method("slerp", a, [b], ("t", 0.25))),
+            ["t0.5"] = Doubles(Formulas.Method("slerp", a, [b], ("t", 0.5))),
+            ["zero_t0.5"] = Doubles(Formulas.Method("slerp", a, [zero], ("t", 0.5))),
+            ["anti_t0.25"] = Doubles(Formulas.Method("slerp", a, [minus], ("t", 0.25))),
         };
     }
 
     private static Dictionary<string, double[]> PerTensor(
-        KernelCase c, string output, string method, int models, params (string Name, double Value)[] parameters) => c.TensorNames("base").ToDictionary(
-        t => $"{output}.{t}",
-        t => Formulas.Method(method, c.Input($"base.{t}").Floats, [.. Enumerable.Range(0, models).Select(i => c.Input($"t{i}.{t}").Floats)], parameters));
+        KernelCase c, string output, string method, int tasks, params (string Name, double Value)[] parameters) =>
+        c.TensorNames("base").ToDictionary(t => $"{output}.{t}", t => Doubles(
+            Formulas.Method(method, c.Input($"base.{t}").Floats, c.Models(t, tasks), parameters)));
 
     private static double[] Doubles(float[] values) => Array.ConvertAll(values, v => (double)v);
 
@@ -216,8 +225,12 @@ internal sealed class KernelGoldenTests : GoldenFixture
         public string[] TensorNames(string prefix) => [.. file.Names
             .Where(n => n.StartsWith($"in.{prefix}.", StringComparison.Ordinal)).Select(n => n[(prefix.Length + 4)..])];
 
+        /// <summary>t_i for a tensor.</summary>
+        public float[][] Models(string tensor, int tasks) =>
+            [.. Enumerable.Range(0, tasks).Select(i => Input($"t{i}.{tensor}").Floats)];
+
         /// <summary>t_i - base for a tensor.</summary>
-        public float[][] Deltas(string tensor, int tasks) => [.. Enumerable.Range(0, tasks).Select(i =>
-            Input($"t{i}.{tensor}").Floats.Zip(Input($"base.{tensor}").Floats, (x, b) => x - b).ToArray())];
+        public float[][] Deltas(string tensor, int tasks) =>
+            [.. Models(tensor, tasks).Select(m => m.Zip(Input($"base.{tensor}").Floats, (x, b) => x - b).ToArray())];
     }
 }

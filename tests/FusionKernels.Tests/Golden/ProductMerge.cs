@@ -27,7 +27,8 @@ internal static class ProductMerge
         var models = source.Models.ToDictionary(m => m.Name, m => new[] { Stored(source.TensorName, m.Tensor) });
         using var masks = new InMemoryMerge.RecordedMasks(source.Masks.Select(m => m.Bytes));
         var options = new MergeOptions { Threads = 1, Lenient = true };
-        var merged = InMemoryMerge.Run(recipe, models, options, source.Masks.Count > 0 ? masks : null)[source.TensorName];
+        var output = InMemoryMerge.Run(recipe, models, options, source.Masks.Count > 0 ? masks : null);
+        var merged = output[source.TensorName];
         return new GoldenTensor(merged.Dtype.WireName(), merged.Shape, merged.Bytes);
     }
 

@@ -3,7 +3,10 @@ using FusionKernels.Safetensors;
 
 namespace FusionKernels.Tests.Golden;
 
-/// <summary>mergekit's whole recipes: the product reads the same file and models, and writes a folder to compare with mergekit's.</summary>
+/// <summary>
+/// mergekit's whole recipes: the product reads the same file and models, and writes a folder to compare with
+/// mergekit's.
+/// </summary>
 internal sealed class RecipeGoldenTests : GoldenFixture
 {
     private static IEnumerable<TestCaseData> Cases =>
@@ -23,22 +26,23 @@ internal sealed class RecipeGoldenTests : GoldenFixture
             Assert.Ignore("no output as pytorch_model.bin");
 
         string name = json.GetProperty("name").GetString()!;
-        string? error = json.TryGetProperty("error", out var e) ? $"{e.GetString()}: {json.GetProperty("message").GetString()}" : null;
+        string? error = TensorCase.ErrorOf(json);
         string output = Directory.CreateTempSubdirectory("golden-").FullName;
         try
         {
-            var merge = new RecipeRun(Path.Combine(folder.Path, "cases", name, "config.yml"), Options(folder, options));
+            string file = Path.Combine(folder.Location, "cases", name, "config.yml");
+            var merge = new RecipeRun(file, Options(folder, options));
             string? refusal = await Refused(merge, output, mayLackMethod: error is null);
             string? againstMergekit = (error, refusal) switch
             {
                 (not null, null) => $"merged what mergekit refuses ({error})",
                 (not null, _) => null,
                 (null, not null) => $"refused: {refusal}",
-                _ => Compare(merge, Path.Combine(folder.Path, "cases", name, "out"), output),
+                _ => Compare(merge, Path.Combine(folder.Location, "cases", name, "out"), output),
             };
             if (Difference.Of(fact => fact == "recipe" ? name : fact == "error" ? error : null) is { } difference)
             {
-                Assert.That(difference.Expect, Is.EqualTo(new[] { "accepted" }), "all that the runner knows of recipes");
+                Assert.That(difference.Expect, Is.EqualTo(new[] { "accepted" }), "all that a recipe can be expected");
                 difference.Decide($"{folder.Name}/{name}", againstMergekit, refusal);
             }
             else
@@ -63,7 +67,7 @@ internal sealed class RecipeGoldenTests : GoldenFixture
             await Merge.RunAsync(recipe, output, merge.Options);
             return null;
         }
-        catch (SourceUnavailableException e) when (e.Message.Contains("holds no safetensors file", StringComparison.Ordinal))
+        catch (SourceUnavailableException e) when (e.Message.Contains("no safetensors", StringComparison.Ordinal))
         {
             Assert.Ignore("no input from pytorch_model.bin");
             return null;
@@ -78,8 +82,10 @@ internal sealed class RecipeGoldenTests : GoldenFixture
     {
         Threads = 1,
         Lenient = true,
-        ModelRoot = folder.Path,
-        MaxShardBytes = options.TryGetProperty("out_shard_size", out var size) ? size.GetInt64() : new MergeOptions().MaxShardBytes,
+        ModelRoot = folder.Location,
+        MaxShardBytes = options.TryGetProperty("out_shard_size", out var size)
+            ? size.GetInt64()
+            : new MergeOptions().MaxShardBytes,
     };
 
     /// <summary>The first thing in which two output folders differ, or <c>null</c>.</summary>
@@ -102,23 +108,30 @@ internal sealed class RecipeGoldenTests : GoldenFixture
         return CompareConfig(expected, output, ours);
     }
 
-    /// <summary>The keys of config.json that a merge edits. The vocabulary's size must be that of the embedding written.</summary>
+    /// <summary>
+    /// The keys of config.json that a merge edits. The vocabulary's size must be that of the embedding written.
+    /// </summary>
     private static string? CompareConfig(string expected, string output, Dictionary<string, GoldenTensor> tensors)
     {
         JsonElement theirs = Config(expected), ours = Config(output);
         long rows = tensors["model.embed_tokens.weight"].Shape[0];
-        if (ours.GetProperty("vocab_size").GetInt64() != rows)
-            return $"config.json: vocab_size {ours.GetProperty("vocab_size")} with {rows} rows";
-        if (theirs.GetProperty("num_hidden_layers").GetInt64() != ours.GetProperty("num_hidden_layers").GetInt64())
-            return $"config.json: num_hidden_layers {ours.GetProperty("num_hidden_layers")} instead of {theirs.GetProperty("num_hidden_layers")}";
+        if (Number(ours, "vocab_size") != rows)
+            return $"config.json: vocab_size {Number(ours, "vocab_size")} with {rows} rows";
+        if (Number(theirs, "num_hidden_layers") != Number(ours, "num_hidden_layers"))
+            return $"config.json: num_hidden_layers {Number(ours, "num_hidden_layers")}";
         return Dtype(theirs) == Dtype(ours) ? null : $"config.json: dtype {Dtype(ours)} instead of {Dtype(theirs)}";
 
-        static JsonElement Config(string folder) => JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "config.json"))).RootElement;
+        static JsonElement Config(string folder) =>
+            JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "config.json"))).RootElement;
 
-        static string? Dtype(JsonElement config) =>
-            (config.TryGetProperty("dtype", out var dtype) || config.TryGetProperty("torch_dtype", out dtype)) ? dtype.GetString() : null;
+        static long Number(JsonElement config, string key) => config.GetProperty(key).GetInt64();
+
+        static string? Dtype(JsonElement config) => new[] { "dtype", "torch_dtype" }
+            .Select(key => config.TryGetProperty(key, out var dtype) ? dtype.GetString() : null)
+            .FirstOrDefault(d => d is not null);
     }
 
-    private static Dictionary<string, GoldenTensor> Tensors(string folder) => Directory.EnumerateFiles(folder, "*.safetensors")
-        .Select(GoldenFile.Read).SelectMany(f => f.Names.Select(n => (Name: n, Tensor: f[n]))).ToDictionary(t => t.Name, t => t.Tensor);
+    private static Dictionary<string, GoldenTensor> Tensors(string folder) =>
+        Directory.EnumerateFiles(folder, "*.safetensors").Select(GoldenFile.Read)
+            .SelectMany(f => f.Names.Select(n => (Name: n, Tensor: f[n]))).ToDictionary(t => t.Name, t => t.Tensor);
 }

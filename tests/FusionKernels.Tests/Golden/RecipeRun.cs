@@ -14,8 +14,8 @@ internal sealed record RecipeRun(string Path, MergeOptions Options)
     public Recipe Load() => RecipeReader.Load(Path, lenient: true);
 
     /// <summary>
-    /// The merge of each tensor as a case, with inputs and parameters from the product's own plan: material to judge border elements by.
-    /// mergekit's sort is not stable, so ties are free.
+    /// The merge of each tensor as a case, with inputs and parameters from the product's own plan: material to judge
+    /// border elements by. mergekit's sort is not stable, so ties are free.
     /// </summary>
     /// <param name="expected">mergekit's tensors by name.</param>
     public List<TensorCase> Tensors(IReadOnlyDictionary<string, GoldenTensor> expected)
@@ -30,8 +30,9 @@ internal sealed record RecipeRun(string Path, MergeOptions Options)
             Base = t.Base is null ? null : "base",
             Models =
             [
-                .. t.Sources.Select(s => new CaseModel($"m{s.Ordinal}", Read(s.Input), Numbers(s.Parameters))),
-                .. t.Base is null ? [] : new[] { new CaseModel("base", Read(t.Base), new Dictionary<string, double>()) },
+                .. t.Sources.Select(s =>
+                    new CaseModel($"m{s.Ordinal}", Read(s.Input)) { Parameters = Numbers(s.Parameters) }),
+                .. t.Base is null ? [] : new[] { new CaseModel("base", Read(t.Base)) },
             ],
             Parameters = Numbers(t.Parameters),
             Dtype = recipe.Dtype is null ? null : WorkingType.Of(recipe.Dtype),

@@ -1,8 +1,8 @@
 namespace FusionKernels.Tests.Golden;
 
 /// <summary>
-/// ram and ramplus_tl as scalar code: changes beyond epsilon count; those of one model are added whole (times lambda_i in
-/// ramplus_tl), those of several are averaged.
+/// ram and ramplus_tl as scalar code: changes beyond epsilon count; those of one model are added whole (times lambda_i
+/// in ramplus_tl), those of several are averaged.
 /// </summary>
 internal static class SparseAverageFormula
 {
@@ -12,12 +12,13 @@ internal static class SparseAverageFormula
     /// <summary>Computes the case.</summary>
     /// <param name="source">The case.</param>
     /// <param name="working">Every step is rounded to it.</param>
-    /// <param name="masksAreFactors">Whether what does not count is multiplied by zero, which makes an infinite change NaN.</param>
-    public static Reading Read(TensorCase source, WorkingType working, bool masksAreFactors)
+    public static Reading Read(TensorCase source, WorkingType working)
     {
         float[] origin = source.BaseModel!.Tensor.Floats;
-        float[][] deltas = [.. source.Experts.Select(m => m.Tensor.Floats.Zip(origin, (x, b) => working.Round(x - b)).ToArray())];
+        float[][] deltas =
+            [.. source.Experts.Select(m => m.Tensor.Floats.Zip(origin, (x, b) => working.Round(x - b)).ToArray())];
         float epsilon = working.Round((float)source.Parameters.GetValueOrDefault("epsilon", 1e-5));
+        var storage = source.OutDtype ?? MethodFormula.Storage(source);
         bool[][] changed = [.. deltas.Select(d => d.Select(v => MathF.Abs(v) > epsilon).ToArray())];
         int[] count = [.. origin.Select((_, j) => changed.Count(c => c[j]))];
         float[] gains = [.. changed.Select(c => Gain(source, c, count))];
@@ -33,12 +34,13 @@ internal static class SparseAverageFormula
                 shared += Masked(deltas[i][j], changed[i][j] && count[j] > 1);
             }
 
-            values[j] = (source.OutDtype ?? MethodFormula.Storage(source)).Round(origin[j] + own + (shared / Math.Max(1, count[j])));
+            values[j] = storage.Round(origin[j] + own + (shared / Math.Max(1, count[j])));
         }
 
         return new Reading(values, decisions);
 
-        float Masked(float value, bool counts) => counts ? value : masksAreFactors || float.IsNaN(value) ? value * 0 : 0;
+        // A mask is a factor, so that a masked infinity gives NaN.
+        static float Masked(float value, bool counts) => value * (counts ? 1 : 0);
     }
 
     private static float Gain(TensorCase source, bool[] changed, int[] count)
@@ -48,6 +50,8 @@ internal static class SparseAverageFormula
         int shared = changed.Zip(count).Count(e => e is { First: true, Second: > 1 });
         int unique = changed.Zip(count).Count(e => e is { First: true, Second: 1 });
         double ratio = shared / Math.Max(unique, source.Parameters.GetValueOrDefault("epsilon", 1e-5));
-        return (float)(1 + (source.Parameters.GetValueOrDefault("r", 0.1) * Math.Clamp(ratio, 0, source.Parameters.GetValueOrDefault("alpha", 0.2))));
+        double r = source.Parameters.GetValueOrDefault("r", 0.1);
+        double alpha = source.Parameters.GetValueOrDefault("alpha", 0.2);
+        return (float)(1 + (r * Math.Clamp(ratio, 0, alpha)));
     }
 }

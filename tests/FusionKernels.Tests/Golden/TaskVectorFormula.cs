@@ -1,8 +1,9 @@
 namespace FusionKernels.Tests.Golden;
 
 /// <summary>
-/// The methods that merge task vectors (task_arithmetic, ties, dare_*, breadcrumbs*, della*) as scalar code with every step
-/// written out. Its decisions per element: bit 0 the elected sign, then two bits per model, whether it is kept and whether it agrees.
+/// The methods that merge task vectors (task_arithmetic, ties, dare_*, breadcrumbs*, della*) as scalar code with every
+/// step written out. Its decisions per element: bit 0 the elected sign, then two bits per model, whether it is kept and
+/// whether it agrees.
 /// </summary>
 internal sealed class TaskVectorFormula
 {
@@ -45,8 +46,12 @@ internal sealed class TaskVectorFormula
     /// <summary>Computes the case.</summary>
     /// <param name="source">The case.</param>
     /// <param name="working">Every step is rounded to it.</param>
-    /// <param name="keepsDefect">Whether the whole delta is dropped where no outlier is to be cut, as in mergekit.</param>
-    /// <param name="turned">A bit for each model whose ties at the border of the trim are decided the other way.</param>
+    /// <param name="keepsDefect">
+    /// Whether the whole delta is dropped where no outlier is to be cut, as in mergekit.
+    /// </param>
+    /// <param name="turned">
+    /// A bit for each model whose ties at the border of the trim are decided the other way.
+    /// </param>
     public static Reading Read(TensorCase source, WorkingType working, bool keepsDefect, int turned)
     {
         var formula = new TaskVectorFormula(source, working, keepsDefect, turned);
@@ -129,7 +134,8 @@ internal sealed class TaskVectorFormula
             return tensor;
         int size = tensor.Bytes.Length / (int)tensor.Shape.Aggregate(1L, (a, b) => a * b);
         int row = (int)tensor.Shape[1] * size, columns = (int)origin.Shape[1] * size;
-        byte[][] rows = [.. Enumerable.Range(0, (int)origin.Shape[0]).Select(r => tensor.Bytes[(r * row)..((r * row) + columns)])];
+        byte[][] rows = [.. Enumerable.Range(0, (int)origin.Shape[0])
+            .Select(r => tensor.Bytes[(r * row)..((r * row) + columns)])];
         return new GoldenTensor(tensor.Dtype, origin.Shape, [.. rows.SelectMany(r => r)]);
     }
 
@@ -162,8 +168,8 @@ internal sealed class TaskVectorFormula
     }
 
     /// <summary>
-    /// Masks a delta and restores its L1 norm. A mask is a factor, so that a masked NaN or infinity gives NaN. Turning ties the other
-    /// way leaves the norm what it was: it swaps equal magnitudes.
+    /// Masks a delta and restores its L1 norm. A mask is a factor, so that a masked NaN or infinity gives NaN. Turning
+    /// ties the other way leaves the norm what it was: it swaps equal magnitudes.
     /// </summary>
     /// <returns>The elements kept.</returns>
     private bool[] Sparsify(float[] delta, bool[] kept, Flags flags, bool turnsTies)
@@ -172,7 +178,8 @@ internal sealed class TaskVectorFormula
         var type = flags.Trim >= Trim.Recorded && _working == WorkingType.F16 ? WorkingType.F32 : _working;
         float before = type.Round((float)delta.Sum(d => (double)Math.Abs(d)));
         float after = type.Round((float)delta.Zip(kept, (d, k) => (double)Math.Abs(d * (k ? 1 : 0))).Sum());
-        bool rescales = _case.Parameters.GetValueOrDefault("rescale", flags.Rescale) != 0 && !(before < 1e-7f) && !(after < 1e-7f);
+        bool rescales = _case.Parameters.GetValueOrDefault("rescale", flags.Rescale) != 0
+            && !(before < 1e-7f) && !(after < 1e-7f);
         float scale = rescales ? type.Round(before / after) : 1;
         if (turnsTies)
             kept = TurnTies(delta, kept);
@@ -181,7 +188,9 @@ internal sealed class TaskVectorFormula
         return kept;
     }
 
-    /// <summary>Keeps what is dropped and drops what is kept among the magnitudes of which some are kept and some are not.</summary>
+    /// <summary>
+    /// Keeps what is dropped and drops what is kept among the magnitudes of which some are kept and some are not.
+    /// </summary>
     private static bool[] TurnTies(float[] delta, bool[] kept)
     {
         HashSet<uint> split = [.. delta.Where((_, j) => kept[j]).Select(Magnitude)];

@@ -4,7 +4,8 @@ namespace FusionKernels.Tests.Golden;
 internal sealed class TaskVectorFormulaTests : GoldenFixture
 {
     /// <summary>
-    /// Bit for bit, except where a norm is restored in f32: there the order of torch's long sum shows in the last digits.
+    /// Bit for bit, except where a norm is restored in f32: there the order of torch's long sum shows in the last
+    /// digits.
     /// </summary>
     [Test]
     public void Rounding_each_step_gives_mergekits_bits()
@@ -15,7 +16,8 @@ internal sealed class TaskVectorFormulaTests : GoldenFixture
         int cases = 0, equal = 0;
         foreach (var source in sources.Where(s => s.Expected is not null && TaskVectorFormula.Covers(s)))
         {
-            double[] computed = [.. TaskVectorFormula.Read(source, MethodFormula.Storage(source), keepsDefect: true, turned: 0).Values];
+            var working = MethodFormula.Storage(source);
+            double[] computed = [.. TaskVectorFormula.Read(source, working, keepsDefect: true, turned: 0).Values];
             cases++;
             equal += computed.AsSpan().SequenceEqual(source.Expected!.Values) ? 1 : 0;
             Agreement.Assert(source.Expected.Values, computed, 1e-6, source.Id);

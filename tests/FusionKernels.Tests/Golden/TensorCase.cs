@@ -3,7 +3,9 @@ using System.Text.Json;
 
 namespace FusionKernels.Tests.Golden;
 
-/// <summary>A merge of one tensor: a method, the models' tensors, the parameters, and what mergekit made of them.</summary>
+/// <summary>
+/// A merge of one tensor: a method, the models' tensors, the parameters, and what mergekit made of them.
+/// </summary>
 internal sealed record TensorCase
 {
     /// <summary>Folder and id.</summary>
@@ -46,7 +48,8 @@ internal sealed record TensorCase
     public GoldenTensor? Expected { get; init; }
 
     /// <summary>
-    /// Whether equal magnitudes at the border of a trim may be kept in any order, because mergekit's sort was not stable.
+    /// Whether equal magnitudes at the border of a trim may be kept in any order, because mergekit's sort was not
+    /// stable.
     /// </summary>
     public bool TiesAreFree { get; init; }
 
@@ -78,8 +81,10 @@ internal sealed record TensorCase
         "overflows" => Expected is not null && MethodFormula.Covers(this) ? Overflows() : null,
         "invents_nonfinite" => Expected is null ? null
             : Word(Models.All(m => m.Tensor.Values.All(double.IsFinite)) && !Expected.Values.All(double.IsFinite)),
+        "long_norms" => Word(Models.Any(m => Math.Sqrt(m.Tensor.Values.Sum(v => v * v)) > (double)Half.MaxValue)),
         "has_base" => Word(Base is not null),
-        "widened" => Expected is null || Dtype is null ? null : Word(WorkingType.Of(Expected.Dtype) != (OutDtype ?? Dtype)),
+        "widened" => Expected is null || Dtype is null ? null
+            : Word(WorkingType.Of(Expected.Dtype) != (OutDtype ?? Dtype)),
         "extra_axes" => Count((Expected?.Shape.Count ?? 0) - (Expected is null ? 0 : Models[0].Tensor.Shape.Count)),
         _ => null,
     };
@@ -88,31 +93,34 @@ internal sealed record TensorCase
     public static TensorCase Read(GoldenFolder folder, JsonElement json)
     {
         string set = json.GetProperty("set").GetString()!;
-        bool hasError = json.TryGetProperty("error", out var error);
+        string? error = ErrorOf(json);
         bool isDropped = json.TryGetProperty("result", out var result) && result.ValueKind == JsonValueKind.Null;
         string output = json.TryGetProperty("output_stable", out var stable) ? stable.GetString()!
-            : hasError || isDropped ? "" : json.GetProperty("output").GetString()!;
+            : error is not null || isDropped ? "" : json.GetProperty("output").GetString()!;
+        string maskFile = folder.Manifest.GetProperty("masks").GetString()!;
         return new TensorCase
         {
             Id = $"{folder.Name}/{json.GetProperty("id").GetString()}",
             Method = json.GetProperty("method").GetString()!,
             Base = json.GetProperty("base").GetString(),
-            Models = [.. json.GetProperty("models").EnumerateArray().Select(m => ReadModel(folder, json, set, m.GetString()!))],
+            Models = [.. json.GetProperty("models").EnumerateArray()
+                .Select(m => ReadModel(folder, json, set, m.GetString()!))],
             Parameters = Numbers(json.GetProperty("params")),
             Dtype = json.GetProperty("dtype").GetString() is { } dtype ? WorkingType.Of(dtype) : null,
             OutDtype = json.GetProperty("out_dtype").GetString() is { } outDtype ? WorkingType.Of(outDtype) : null,
             IsEmbedding = json.GetProperty("is_embed").GetBoolean(),
             Set = set,
-            Error = hasError ? $"{error.GetString()}: {json.GetProperty("message").GetString()}" : null,
+            Error = error,
             IsDropped = isDropped,
             Masks = json.TryGetProperty("masks", out var masks)
-                ? [.. masks.EnumerateArray().Select(m => folder.Tensors(folder.Manifest.GetProperty("masks").GetString()!)[m.GetString()!])]
+                ? [.. masks.EnumerateArray().Select(m => folder.Tensors(maskFile)[m.GetString()!])]
                 : [],
             Expected = output.Length == 0 ? null : folder.Tensors(json.GetProperty("output_file").GetString()!)[output],
         };
     }
 
-    private string WeightSum() => Experts.Sum(m => (float)Parameter(m, "weight", 1)).ToString(CultureInfo.InvariantCulture);
+    private string WeightSum() =>
+        Experts.Sum(m => (float)Parameter(m, "weight", 1)).ToString(CultureInfo.InvariantCulture);
 
     /// <summary>Whether a step leaves the working type's range where fp32 does not.</summary>
     private string Overflows()
@@ -129,13 +137,17 @@ internal sealed record TensorCase
 
     private static string Count(int count) => count.ToString(CultureInfo.InvariantCulture);
 
+    /// <summary>The exception that a record of any manifest expects, or <c>null</c>.</summary>
+    public static string? ErrorOf(JsonElement json) =>
+        json.TryGetProperty("error", out var error) ? $"{error}: {json.GetProperty("message")}" : null;
+
     private static CaseModel ReadModel(GoldenFolder folder, JsonElement json, string set, string name)
     {
         var dtype = json.GetProperty("input_dtype");
-        string type = dtype.ValueKind == JsonValueKind.String ? dtype.GetString()! : dtype.GetProperty(name).GetString()!;
+        string type = (dtype.ValueKind == JsonValueKind.String ? dtype : dtype.GetProperty(name)).GetString()!;
         var file = folder.Tensors(folder.Manifest.GetProperty("inputs").GetProperty(type).GetString()!);
         var parameters = json.GetProperty("model_params").TryGetProperty(name, out var own) ? Numbers(own) : [];
-        return new CaseModel(name, file[$"{set}.{name}"], parameters);
+        return new CaseModel(name, file[$"{set}.{name}"]) { Parameters = parameters };
     }
 
     private static Dictionary<string, double> Numbers(JsonElement map) => map.EnumerateObject().ToDictionary(
@@ -146,5 +158,8 @@ internal sealed record TensorCase
 /// <summary>One model of a <see cref="TensorCase"/>.</summary>
 /// <param name="Name">Name in the case.</param>
 /// <param name="Tensor">Its tensor.</param>
-/// <param name="Parameters">Its own parameters.</param>
-internal sealed record CaseModel(string Name, GoldenTensor Tensor, IReadOnlyDictionary<string, double> Parameters);
+internal sealed record CaseModel(string Name, GoldenTensor Tensor)
+{
+    /// <summary>Its own parameters.</summary>
+    public IReadOnlyDictionary<string, double> Parameters { get; init; } = new Dictionary<string, double>();
+}

@@ -30,8 +30,13 @@ internal sealed class TensorGoldenTests : GoldenFixture
 
         string? againstMergekit = TensorVerdict.AgainstMergekit(source, merged, refusal);
         if (Difference.Of(source.Fact) is { } difference)
-            difference.Decide(source.Id, againstMergekit, TensorVerdict.AgainstCorrection(source, difference, merged, refusal));
+        {
+            string? againstCorrection = TensorVerdict.AgainstCorrection(source, difference, merged, refusal);
+            difference.Decide(source.Id, againstMergekit, againstCorrection);
+        }
         else
+        {
             Assert.That(againstMergekit, Is.Null, againstMergekit ?? "");
+        }
     }
 }

@@ -1,6 +1,8 @@
 namespace FusionKernels.Tests.Golden;
 
-/// <summary>Judges a merged tensor. Every judgement is <c>null</c> for agreement, else a line that says what is wrong.</summary>
+/// <summary>
+/// Judges a merged tensor. Every judgement is <c>null</c> for agreement, else a line that says what is wrong.
+/// </summary>
 internal static class TensorVerdict
 {
     /// <summary>Compares with what mergekit gave.</summary>
@@ -21,25 +23,34 @@ internal static class TensorVerdict
         double bound = Agreement.Bound(expected.Values, Coarsest(source, expected));
         int[] wrong = Agreement.Disagreements(expected.Values, merged.Values, bound);
         if (wrong.Length > 0 && MethodFormula.Covers(source))
-            wrong = [.. wrong.Except(DecidedByPrecision(source, merged, bound))];
-        return wrong.Length == 0 ? null : Agreement.Describe(expected.Values, merged.Values, wrong, bound, "against mergekit");
+        {
+            int[] decided = [.. wrong.Intersect(DecidedByPrecision(source, merged, bound))];
+            if (decided.Length > 0)
+                GoldenSummary.AddDecidedByPrecision(source.Id, decided.Length);
+            wrong = [.. wrong.Except(decided)];
+        }
+
+        return Describe(expected.Values, merged, wrong, bound, "against mergekit");
     }
 
     /// <summary>Compares with what a known difference says the product gives instead.</summary>
-    public static string? AgainstCorrection(TensorCase source, Difference difference, GoldenTensor? merged, string? refusal)
+    public static string? AgainstCorrection(
+        TensorCase source, Difference difference, GoldenTensor? merged, string? refusal)
     {
         var objections = difference.Expect.Select(e => Objection(source, e, merged, refusal)).ToArray();
         return objections.Contains(null) ? null : string.Join("; ", objections);
     }
 
     /// <summary>
-    /// The elements at which a yes/no decision depends on the precision, or on the order of ties where that is free: the readings of the
-    /// formula decide differently, and mergekit and the product have the value of their own decision.
+    /// The elements at which a yes/no decision depends on the precision, or on the order of ties where that is free:
+    /// the readings of the formula decide differently, and mergekit and the product have the value of their own
+    /// decision.
     /// </summary>
     private static IEnumerable<int> DecidedByPrecision(TensorCase source, GoldenTensor merged, double bound)
     {
         int models = source.TiesAreFree ? source.Experts.Count() : 0;
-        var mergekit = Enumerable.Range(0, 1 << models).Select(turned => MethodFormula.RoundingEachStep(source, turned)).ToArray();
+        Reading[] mergekit =
+            [.. Enumerable.Range(0, 1 << models).Select(turned => MethodFormula.RoundingEachStep(source, turned))];
         var product = MethodFormula.RoundingOnce(source);
         return Enumerable.Range(0, merged.Values.Length).Where(i =>
             Agreement.Agrees(product.Values[i], merged.Values[i], bound)
@@ -64,9 +75,11 @@ internal static class TensorVerdict
             "base" => Compare(source.BaseModel!.Tensor.Values, merged),
             "values" => CompareValues(source, merged),
             "repaired" => CompareRepaired(source, merged),
-            "common rows" => merged.Shape[0] == source.Models.Min(m => m.Tensor.Shape[0]) ? null : $"{merged.Shape[0]} rows",
+            "common rows" => merged.Shape[0] == source.Models.Min(m => m.Tensor.Shape[0])
+                ? null
+                : $"{merged.Shape[0]} rows",
             "line" => Compare(Line(source), merged),
-            _ => throw new ArgumentException($"differences.json expects '{expectation}', which the runner does not know."),
+            _ => throw Difference.Unknown(expectation),
         };
     }
 
@@ -76,7 +89,7 @@ internal static class TensorVerdict
         double bound = Agreement.Bound(source.Expected!.Values, WorkingType.Of(merged.Dtype));
         int[] wrong = [.. Agreement.Disagreements(source.Expected.Values, merged.Values, bound)
             .Except(MethodFormula.Covers(source) ? DecidedByPrecision(source, merged, bound) : [])];
-        return wrong.Length == 0 ? null : Agreement.Describe(source.Expected.Values, merged.Values, wrong, bound, "against the correction");
+        return Describe(source.Expected.Values, merged, wrong, bound, "against the correction");
     }
 
     /// <summary>mergekit's values where those are finite, finite values elsewhere.</summary>
@@ -86,16 +99,19 @@ internal static class TensorVerdict
         double bound = Agreement.Bound(expected, WorkingType.Of(merged.Dtype));
         int[] wrong = [.. Agreement.Disagreements(expected, merged.Values, bound)
             .Where(i => double.IsFinite(expected[i]) || !double.IsFinite(merged.Values[i]))];
-        return wrong.Length == 0 ? null : Agreement.Describe(expected, merged.Values, wrong, bound, "against the correction");
+        return Describe(expected, merged, wrong, bound, "against the correction");
     }
 
     /// <summary>The weighted average of the models.</summary>
     private static double[] Line(TensorCase source)
     {
-        double[] weights = [.. source.Experts.Select(m => source.Parameter(m, "weight", 1) / source.Experts.Sum(n => source.Parameter(n, "weight", 1)))];
+        double[] weights = [.. source.Experts.Select(m => source.Parameter(m, "weight", 1))];
         return [.. Enumerable.Range(0, source.Models[0].Tensor.Values.Length)
-            .Select(j => source.Experts.Zip(weights, (m, w) => m.Tensor.Values[j] * w).Sum())];
+            .Select(j => source.Experts.Zip(weights, (m, w) => m.Tensor.Values[j] * w).Sum() / weights.Sum())];
     }
+
+    private static string? Describe(double[] expected, GoldenTensor merged, int[] wrong, double bound, string what) =>
+        wrong.Length == 0 ? null : Agreement.Describe(expected, merged.Values, wrong, bound, what);
 
     /// <summary>Compares values alone, in the merged tensor's precision.</summary>
     private static string? Compare(double[] expected, GoldenTensor merged) => Agreement.Disagreement(
