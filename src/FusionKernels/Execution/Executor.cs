@@ -21,7 +21,7 @@ internal sealed class Executor : IDisposable
         MergePlan plan, MergeOptions options, IRandomMasks masks, IKernelBackend backend, IProgress<MergeProgress>? progress, CancellationToken cancellation)
     {
         int threads = options.Threads > 0 ? options.Threads : Environment.ProcessorCount;
-        _context = new MergeContext { Plan = plan, ChunkElements = ChunkElements(plan, options, threads), RandomMasks = masks };
+        _context = new MergeContext { Plan = plan, ChunkElements = ChunkElements(plan, options, threads), RandomMasks = masks, Cancellation = cancellation };
         _progress = new ProgressMeter(progress, _context);
         _team = new WorkerTeam(backend, threads, cancellation);
     }

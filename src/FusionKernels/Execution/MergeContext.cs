@@ -16,6 +16,9 @@ internal sealed class MergeContext
     /// <summary>Where random masks come from.</summary>
     public required IRandomMasks RandomMasks { get; init; }
 
+    /// <summary>Ends the run.</summary>
+    public required CancellationToken Cancellation { get; init; }
+
     /// <summary>What the method's survey found.</summary>
     public object? ModelState { get; set; }
 

@@ -10,6 +10,12 @@ internal readonly record struct MergeSource(CheckpointTensor Input)
     /// <summary>Which elements of the delta take part.</summary>
     public Mask Mask { get; init; }
 
+    /// <summary>Makes the mask chunk by chunk instead of <see cref="Mask"/>, where ties at a threshold must be told apart.</summary>
+    public TieBreak? Ties { get; init; }
+
+    /// <summary>Whether some elements are left out.</summary>
+    public bool IsMasked => Ties is not null || Mask.Kind != MaskKind.All;
+
     /// <summary>Factor on the masked delta.</summary>
     public float Scale { get; init; } = 1;
 

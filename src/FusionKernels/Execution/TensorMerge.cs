@@ -74,12 +74,17 @@ internal sealed unsafe class TensorMerge : IDisposable
         var subset = chosen.Select(i => sources[i]).ToArray();
         var selectors = MagnitudeSelection.Select([_passes], [subset], Base is null ? [] : [Base], chosen.Select(i => keep[i]!.Value).ToArray());
 
-        // Nothing exceeds the largest bit pattern, so that threshold keeps no element. Where all ties are kept, none need be looked for.
-        uint[] bits = selectors.Select(s => s?.ThresholdBits ?? uint.MaxValue).ToArray();
-        long[] ranks = selectors.Select(s => s is null || s.Ties == s.TiesKept ? -1 : s.TiesKept - 1).ToArray();
-        long[] lastTies = _passes.FindTies(subset, Base, bits, ranks);
         for (int c = 0; c < chosen.Length; c++)
-            sources[chosen[c]] = sources[chosen[c]] with { Mask = Mask.Magnitude(bits[c], lastTies[c]) };
+        {
+            ref var source = ref sources[chosen[c]];
+            source = selectors[c] switch
+            {
+                // Nothing exceeds the largest bit pattern, so that threshold keeps no element.
+                null => source with { Mask = Mask.Magnitude(uint.MaxValue, long.MaxValue) },
+                { } s when s.Ties == s.TiesKept => source with { Mask = Mask.Magnitude(s.ThresholdBits, long.MaxValue) },
+                { } s => source with { Ties = new TieBreak(s.ThresholdBits, s.TiesKept, _passes.Chunks, _context.Cancellation) },
+            };
+        }
     }
 
     /// <summary>The mask that drops each element of a model's delta with probability 1 - density.</summary>

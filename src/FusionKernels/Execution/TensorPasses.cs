@@ -26,6 +26,9 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
     /// <summary>Elements of the tensor.</summary>
     public long Length => length;
 
+    /// <summary>Chunks that the tensor is cut into; they are handed out in order.</summary>
+    public int Chunks => checked((int)((length + context.ChunkElements - 1) / context.ChunkElements));
+
     /// <summary>Runs a pass over all chunks.</summary>
     /// <param name="sources">The models.</param>
     /// <param name="origin">The base of the deltas, or <c>null</c> for the models' own values.</param>
@@ -33,8 +36,7 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
     public void ForChunks(MergeSource[] sources, CheckpointTensor? origin, ChunkBody body)
     {
         int chunkElements = context.ChunkElements;
-        int chunks = checked((int)((length + chunkElements - 1) / chunkElements));
-        workers.Run(chunks, (worker, index) =>
+        workers.Run(Chunks, (worker, index) =>
         {
             long first = (long)index * chunkElements;
             WithChunk(worker, sources, origin, first, (int)Math.Min(chunkElements, length - first), body);
@@ -59,6 +61,11 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
             int same = Array.FindIndex(sources, 0, i, s => ReferenceEquals(s.Input, source.Input));
             var data = same >= 0 ? kernelSources[same].Data : Fetch(source.Input, scratch + (slot * (i + 2)));
             kernelSources[i] = new Source(data) { Mask = source.Mask, Scale = source.Scale, Weight = source.Weight };
+            if (source.Ties is { } ties)
+            {
+                var alone = new Chunk { First = first, Length = count, Base = basis, Sources = kernelSources.Slice(i, 1) };
+                kernelSources[i] = kernelSources[i] with { Mask = ties.Resolve(worker.Stream, alone, (int)(first / context.ChunkElements)) };
+            }
         }
 
         context.CountRead(read);
@@ -147,43 +154,6 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
         return total;
     }
 
-    /// <summary>
-    /// The index of the tie of rank <paramref name="ranks"/>[i] among model i's elements whose magnitude is
-    /// <paramref name="bits"/>[i]; models with a negative rank are left out and get <see cref="long.MaxValue"/>.
-    /// </summary>
-    public long[] FindTies(MergeSource[] sources, CheckpointTensor? origin, uint[] bits, long[] ranks)
-    {
-        // Count the ties of every chunk in parallel, find by prefix sums the chunk that holds the wanted one, look there.
-        int[] wanted = Enumerable.Range(0, sources.Length).Where(i => ranks[i] >= 0).ToArray();
-        var found = Enumerable.Repeat(long.MaxValue, sources.Length).ToArray();
-        if (wanted.Length == 0)
-            return found;
-        var subset = wanted.Select(i => sources[i]).ToArray();
-        int chunkElements = context.ChunkElements;
-        var counts = new long[(length + chunkElements - 1) / chunkElements, wanted.Length];
-        ForChunks(subset, origin, (worker, in chunk, _) =>
-        {
-            for (int w = 0; w < wanted.Length; w++)
-            {
-                long left = long.MaxValue;
-                worker.Stream.FindTie(Only(chunk, w), bits[wanted[w]], ref left);
-                counts[chunk.First / chunkElements, w] = long.MaxValue - left;
-            }
-        });
-
-        workers.Run(wanted.Length, (worker, w) =>
-        {
-            long rank = ranks[wanted[w]];
-            int index = 0;
-            while (rank >= counts[index, w])
-                rank -= counts[index++, w];
-            long first = (long)index * chunkElements;
-            WithChunk(worker, [subset[w]], origin, first, (int)Math.Min(chunkElements, length - first), (worker, in chunk, _) =>
-                found[wanted[w]] = worker.Stream.FindTie(chunk, bits[wanted[w]], ref rank));
-        });
-        return found;
-    }
-
     private delegate void ReduceKernel(IKernelStream stream, in Chunk chunk, Span<double> partials);
 
     private double[] Reduce(MergeSource[] sources, CheckpointTensor? origin, int width, ReduceKernel kernel)
@@ -195,14 +165,6 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
     }
 
     private static long Blocks(long elements) => (elements + Reduction.Block - 1) / Reduction.Block;
-
-    private static Chunk Only(in Chunk chunk, int source) => new()
-    {
-        First = chunk.First,
-        Length = chunk.Length,
-        Base = chunk.Base,
-        Sources = chunk.Sources.Slice(source, 1),
-    };
 
     // Sources of one chunk on the stack; merges of more models than this allocate.
     [InlineArray(Length)]

@@ -73,13 +73,13 @@ public abstract class TaskVectorMethod : MergeMethod
     // scale = |delta|_1 / |masked delta|_1, both rounded to fp32; left alone where either is below 1e-7.
     private static void RestoreNorms(TensorMerge tensor, MergeSource[] sources)
     {
-        int[] masked = Enumerable.Range(0, sources.Length).Where(i => sources[i].Mask.Kind != MaskKind.All).ToArray();
+        int[] masked = Enumerable.Range(0, sources.Length).Where(i => sources[i].IsMasked).ToArray();
         if (masked.Length == 0)
             return;
 
         // Two passes look at the masks, so drawn ones are drawn once. A plain and a masked source that follow each other share their delta.
         tensor.Keep(sources);
-        double[] norms = tensor.AbsoluteSums(masked.SelectMany(i => new[] { sources[i] with { Mask = default }, sources[i] }).ToArray());
+        double[] norms = tensor.AbsoluteSums(masked.SelectMany(i => new[] { sources[i] with { Mask = default, Ties = null }, sources[i] }).ToArray());
         for (int m = 0; m < masked.Length; m++)
         {
             float before = (float)norms[2 * m], after = (float)norms[(2 * m) + 1];

@@ -18,7 +18,7 @@ internal sealed record Difference(
         new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
 
     private static readonly Lazy<IReadOnlyList<Difference>> s_all = new(() => JsonSerializer.Deserialize<Difference[]>(
-        File.ReadAllText(Path.Combine(GoldenFolder.Shipped, "differences.json")), s_spelling)!);
+        File.ReadAllText(Path.Combine(GoldenFolder.Shipped, "mergekit", "differences.json")), s_spelling)!);
 
     /// <summary>All entries.</summary>
     public static IReadOnlyList<Difference> All => s_all.Value;
