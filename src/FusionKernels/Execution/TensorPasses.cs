@@ -20,7 +20,7 @@ internal unsafe delegate void ChunkBody(Worker worker, in Chunk chunk, byte* scr
 /// <param name="length">Elements of the tensor.</param>
 internal sealed unsafe class TensorPasses(MergeContext context, Workers workers, long length)
 {
-    private const int SampleRun = 32;
+    private const int SampleRun = 32, RunsPerItem = 16;
     private const int LargestElement = 8;
 
     /// <summary>Elements of the tensor.</summary>
@@ -115,19 +115,19 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
     /// <param name="elements">How many to take; the whole tensor when it has no more.</param>
     public uint[] SampleMagnitudes(MergeSource source, CheckpointTensor? origin, long elements)
     {
+        // All workers share the runs: the pages they touch first are most of a mapped tensor's.
         int runs = (int)Math.Max(1, Math.Min(elements, length) / SampleRun);
-        var sample = new uint[runs * SampleRun];
-        int taken = 0;
-        workers.Run(1, (worker, _) =>
+        var sample = new uint[Math.Min(length, runs * SampleRun)];
+        workers.Run((runs + RunsPerItem - 1) / RunsPerItem, (worker, item) =>
         {
-            for (int run = 0; run < runs; run++)
+            for (int run = item * RunsPerItem; run < Math.Min(runs, (item + 1) * RunsPerItem); run++)
             {
-                long first = (long)(run * (Int128)length / runs);
-                WithChunk(worker, [new MergeSource(source.Input)], origin, first, (int)Math.Min(SampleRun, length - first), (worker, in chunk, _) =>
-                    taken += worker.Stream.SampleMagnitudes(chunk, 1, sample.AsSpan(taken)));
+                var part = sample.AsMemory(run * SampleRun, Math.Min(SampleRun, sample.Length));
+                WithChunk(worker, [new MergeSource(source.Input)], origin, (long)(run * (Int128)length / runs), part.Length, (worker, in chunk, _) =>
+                    worker.Stream.SampleMagnitudes(chunk, 1, part.Span));
             }
         });
-        return sample[..taken];
+        return sample;
     }
 
     /// <summary>
