@@ -1,6 +1,5 @@
 using FusionKernels.Execution;
 using FusionKernels.Kernels.Cpu;
-using FusionKernels.Methods;
 using FusionKernels.Planning;
 using FusionKernels.Recipes;
 using FusionKernels.Safetensors;
@@ -43,7 +42,7 @@ public static class Merge
         return Task.Factory.StartNew(
             () =>
             {
-                using var models = new OpenModels(options, MergeMethods.TryGet(recipe.MergeMethod, out var method) && method.ReadsOnce);
+                using var models = new OpenModels(options);
                 var plan = Planner.Plan(recipe, options, models.Open);
                 models.RefuseOutputInside(output);
                 return Run(plan, options, new DirectoryOutputStore(output), output, new PhiloxMasks(options.Seed), progress, cancellation);

@@ -4,8 +4,7 @@ namespace FusionKernels.Execution;
 
 /// <summary>The checkpoints that a merge has open, by the paths of its recipe.</summary>
 /// <param name="options">Where relative paths start, and how files are read.</param>
-/// <param name="readsOnce">Whether the merge needs each byte once; decides what <see cref="SourceAccess.Auto"/> does.</param>
-internal sealed class OpenModels(MergeOptions options, bool readsOnce) : IDisposable
+internal sealed class OpenModels(MergeOptions options) : IDisposable
 {
     private readonly List<Checkpoint> _open = [];
 
@@ -13,10 +12,7 @@ internal sealed class OpenModels(MergeOptions options, bool readsOnce) : IDispos
     public Checkpoint Open(string path)
     {
         string full = Path.GetFullPath(path, options.ModelRoot is null ? Environment.CurrentDirectory : Path.GetFullPath(options.ModelRoot));
-        var checkpoint = Checkpoint.Open(full, new SafetensorsOptions
-        {
-            Access = options.Access == SourceAccess.Auto && readsOnce ? SourceAccess.Read : options.Access,
-        });
+        var checkpoint = Checkpoint.Open(full, new SafetensorsOptions { Access = options.Access });
         _open.Add(checkpoint);
         return checkpoint;
     }

@@ -16,9 +16,6 @@ public sealed class Linear : MergeMethod
     public override BaseUse Base => BaseUse.None;
 
     /// <inheritdoc/>
-    internal override bool ReadsOnce => true;
-
-    /// <inheritdoc/>
     public override IReadOnlyList<Parameter> Parameters { get; } =
     [
         new("weight", ParameterScope.PerModel, null, "the model's weight", Required: true),

@@ -72,12 +72,6 @@ public abstract class MergeMethod
     public virtual DtypeRule OutputDtype => Base == BaseUse.Required ? DtypeRule.Base : DtypeRule.Promoted;
 
     /// <summary>
-    /// Whether each input byte is needed once. Then inputs are read into a worker's cache, which is faster than mapping them;
-    /// for several passes over a tensor a map is faster, since only the first pays for its page faults.
-    /// </summary>
-    internal virtual bool ReadsOnce => false;
-
-    /// <summary>
     /// Looks at the whole model before any tensor is merged, for methods whose statistics span all tensors. What it
     /// returns is handed to every <see cref="MergeTensor"/> as <see cref="TensorMerge.ModelState"/>. It must be deterministic: a
     /// resumed run computes it again.

@@ -25,9 +25,6 @@ public sealed class NearSwapMethod : MergeMethod
     public override DtypeRule OutputDtype => DtypeRule.Promoted;
 
     /// <inheritdoc/>
-    internal override bool ReadsOnce => true;
-
-    /// <inheritdoc/>
     public override IReadOnlyList<Parameter> Parameters { get; } =
     [
         new("t", ParameterScope.Global, null, "distance up to which the model's value is taken whole", Required: true),

@@ -19,9 +19,6 @@ public sealed class Passthrough : MergeMethod
     public override int MaxModels => 1;
 
     /// <inheritdoc/>
-    internal override bool ReadsOnce => true;
-
-    /// <inheritdoc/>
     public override IReadOnlyList<Parameter> Parameters { get; } =
     [
         new("scale", ParameterScope.PerModel, null, "factor on every element; none copies the bits"),

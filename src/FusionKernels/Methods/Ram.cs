@@ -22,9 +22,6 @@ public sealed class Ram : MergeMethod
     public override DtypeRule OutputDtype => DtypeRule.Promoted;
 
     /// <inheritdoc/>
-    internal override bool ReadsOnce => true;
-
-    /// <inheritdoc/>
     public override IReadOnlyList<Parameter> Parameters { get; } =
     [
         new("epsilon", ParameterScope.Global, 1e-5, "changes up to this size count as none"),

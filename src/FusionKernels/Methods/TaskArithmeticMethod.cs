@@ -12,9 +12,6 @@ public sealed class TaskArithmeticMethod : TaskVectorMethod
     public override string Summary => "sum of weighted task vectors (Ilharco et al. 2023)";
 
     /// <inheritdoc/>
-    internal override bool ReadsOnce => true;
-
-    /// <inheritdoc/>
     public override IReadOnlyList<Parameter> Parameters { get; } = [Weight, Normalize(false), Lambda, Int8Mask];
 
     private protected override bool ElectsSigns => false;

@@ -20,7 +20,7 @@ internal sealed record RecipeRun(string Path, MergeOptions Options)
     /// <param name="expected">mergekit's tensors by name.</param>
     public List<TensorCase> Tensors(IReadOnlyDictionary<string, GoldenTensor> expected)
     {
-        using var models = new OpenModels(Options, readsOnce: false);
+        using var models = new OpenModels(Options);
         var recipe = Load();
         var plan = Planner.Plan(recipe, Options, models.Open);
         return [.. plan.Tensors.Values.Select(t => new TensorCase
