@@ -45,8 +45,8 @@ internal sealed class MergeCommand : ToolCommand
 
     private readonly Option<string> _access = new("--access")
     {
-        Description = "Map input files or read them",
-        DefaultValueFactory = _ => "auto",
+        Description = "Read input files or map them; auto maps what is local",
+        DefaultValueFactory = _ => "read",
     };
 
     private readonly Option<bool> _lenient = new("--lenient")

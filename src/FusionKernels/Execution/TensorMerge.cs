@@ -144,7 +144,7 @@ internal sealed unsafe class TensorMerge : IDisposable
 
         // Bytes, not elements: any dtype can be copied.
         long bytes = input.ByteLength / Math.Max(1, input.ElementCount) * Length;
-        int window = _context.ChunkElements;
+        int window = 4 * _context.ChunkElements;
         _workers.Run(checked((int)((bytes + window - 1) / window)), (worker, index) =>
         {
             long offset = (long)index * window;
