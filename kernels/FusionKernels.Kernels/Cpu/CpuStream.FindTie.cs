@@ -16,9 +16,15 @@ internal sealed unsafe partial class CpuStream<T>
             float* deltas = tile.Deltas(0);
             new Span<uint>(deltas + tile.Length, tile.Padded - tile.Length).Fill(~bits & 0x7FFF_FFFF);
             long ties = CountEqual(deltas, tile.Length, bits);
-            if (rank < ties)
-                return chunk.First + tile.Offset + IndexOfEqual(deltas, bits, (int)rank);
-            rank -= ties;
+            if (rank >= ties)
+            {
+                rank -= ties;
+                continue;
+            }
+
+            int place = IndexOfEqual(deltas, bits, (int)rank);
+            rank = 0;
+            return chunk.First + tile.Offset + place;
         }
 
         return -1;

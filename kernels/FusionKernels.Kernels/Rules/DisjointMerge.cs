@@ -24,6 +24,8 @@ public readonly record struct DisjointMerge(float Lambda, bool Normalize, bool Z
         sums.Sum += g;
         sums.Positive = T.WhereGreater(g, zero, sums.Positive + g, sums.Positive);
         sums.Negative = T.WhereGreater(zero, g, sums.Negative + g, sums.Negative);
+        if (!Normalize)
+            return;
         sums.PositiveWeight = T.WhereGreater(g, zero, sums.PositiveWeight + weight, sums.PositiveWeight);
         sums.NegativeWeight = T.WhereGreater(zero, g, sums.NegativeWeight + weight, sums.NegativeWeight);
     }
