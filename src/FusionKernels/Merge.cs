@@ -71,8 +71,12 @@ public static class Merge
         if (needed > store.FreeBytes)
             throw new IOException($"{output}: the merge needs {needed} bytes more, the device has {store.FreeBytes} free");
 
-        foreach (var shard in plan.Layout.Shards.Except(remaining))
-            executor.Progress.Bytes(shard.FileLength - shard.Header.Length);
+        foreach (var tensor in plan.Layout.Shards.Except(remaining).SelectMany(s => s.Tensors))
+        {
+            executor.Progress.Bytes(tensor.ByteLength);
+            executor.Progress.TensorDone();
+        }
+
         if (remaining.Length > 0)
             executor.Survey();
         foreach (var shard in remaining)

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using FusionKernels.Execution;
 using FusionKernels.Kernels;
 using FusionKernels.Kernels.Cpu;
@@ -116,15 +115,10 @@ public static class Verification
         string file = Path.Combine(path, OutputFolder.RecordFile);
         if (!File.Exists(file))
             return null;
-        try
-        {
-            return JsonSerializer.Deserialize(File.ReadAllBytes(file), RecordJson.Default.OutputRecord);
-        }
-        catch (JsonException)
-        {
-            problems.Add($"{file}: the record of the merge cannot be read");
-            return null;
-        }
+        var record = OutputRecord.Parse(File.ReadAllBytes(file));
+        if (record is null)
+            problems.Add($"{file}: the record of the merge is not as it was written");
+        return record;
     }
 
     private static void CheckFiles(string path, OutputRecord record, List<string> problems)

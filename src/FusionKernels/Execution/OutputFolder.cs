@@ -83,7 +83,7 @@ internal sealed class OutputFolder : IDisposable
             Shards = plan.Layout.Shards.Select(s => Finished[s.FileName]).ToArray(),
             Files = files,
         };
-        _store.WriteAll(RecordFile, JsonSerializer.SerializeToUtf8Bytes(record, RecordJson.Default.OutputRecord));
+        _store.WriteAll(RecordFile, record.ToBytes());
         if (plan.Layout.IndexJson is { } last)
             _store.WriteAll(OutputLayout.IndexFileName, last.Span);
         _store.Delete(JournalFile);
@@ -110,8 +110,8 @@ internal sealed class OutputFolder : IDisposable
     // The plan's record of an unfinished run comes first: a merge that restarted over a finished one has both.
     private void Resume(MergePlan plan, bool restart)
     {
-        var unfinished = ReadJson(PlanFile, RecordJson.Default.PlanRecord);
-        var finished = ReadJson(RecordFile, RecordJson.Default.OutputRecord);
+        var unfinished = ReadPlan();
+        var finished = _store.Exists(RecordFile) ? OutputRecord.Parse(_store.ReadAll(RecordFile)) : null;
         var before = unfinished ?? finished?.Plan;
         bool damaged = before is null && (_store.Exists(PlanFile) || _store.Exists(RecordFile));
         string? difference = before is null ? (damaged ? "the record of the earlier merge cannot be read" : null) : PlanRecord.Difference(before, _record);
@@ -183,14 +183,13 @@ internal sealed class OutputFolder : IDisposable
         }
     }
 
-    private T? ReadJson<T>(string name, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type)
-        where T : class
+    private PlanRecord? ReadPlan()
     {
-        if (!_store.Exists(name))
+        if (!_store.Exists(PlanFile))
             return null;
         try
         {
-            return JsonSerializer.Deserialize(_store.ReadAll(name), type);
+            return JsonSerializer.Deserialize(_store.ReadAll(PlanFile), RecordJson.Default.PlanRecord);
         }
         catch (JsonException)
         {

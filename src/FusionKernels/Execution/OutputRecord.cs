@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
 using System.Text.Json.Serialization;
 
 namespace FusionKernels.Execution;
@@ -16,6 +19,34 @@ internal sealed record OutputRecord
 
     /// <summary>The other files by name.</summary>
     public required IReadOnlyDictionary<string, FileRecord> Files { get; init; }
+
+    /// <summary>The record as JSON whose last property is the checksum of all that stands before it.</summary>
+    public byte[] ToBytes()
+    {
+        byte[] json = JsonSerializer.SerializeToUtf8Bytes(this, RecordJson.Default.OutputRecord);
+        return [.. json[..^1], .. Seal(json.AsSpan(0, json.Length - 1))];
+    }
+
+    /// <summary>Reads what <see cref="ToBytes"/> wrote; <c>null</c> when a single bit of it is not as it was.</summary>
+    public static OutputRecord? Parse(ReadOnlySpan<byte> bytes)
+    {
+        int end = bytes.LastIndexOf(SealKey);
+        if (end < 0 || !bytes[end..].SequenceEqual(Seal(bytes[..end])))
+            return null;
+        try
+        {
+            return JsonSerializer.Deserialize(bytes, RecordJson.Default.OutputRecord);
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
+    private static ReadOnlySpan<byte> SealKey => ",\"crc32c\":"u8;
+
+    private static byte[] Seal(ReadOnlySpan<byte> body) =>
+        [.. SealKey, .. Encoding.ASCII.GetBytes(Crc32C.Of(body).ToString(CultureInfo.InvariantCulture)), (byte)'}'];
 }
 
 /// <summary>A finished shard: one line of the journal.</summary>
