@@ -43,8 +43,8 @@ public static class Reduction
         return partials.IsEmpty ? new double[width] : partials[..width].ToArray();
     }
 
-    /// <summary>Rows of partial sums that a chunk gives.</summary>
-    public static int Rows(int length) => (int)(((long)length + Block - 1) / Block);
+    /// <summary>Rows of partial sums that so many elements give.</summary>
+    public static int Rows(long length) => checked((int)((length + Block - 1) / Block));
 
     /// <summary>Folds the lanes of one block: the upper half is added to the lower one until one sum is left.</summary>
     internal static double FoldLanes(Span<double> lanes)

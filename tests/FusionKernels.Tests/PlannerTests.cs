@@ -72,6 +72,13 @@ public class PlannerTests
     }
 
     [Test]
+    public void Elements_smaller_than_a_byte_are_copied_whole()
+    {
+        var packed = new MemoryTensor("packed", Dtype.F4, [6], [1, 2, 3]);
+        Assert.That(InMemoryMerge.Run(Linear("m0", "m1"), Models([], [packed], [packed]))["packed"].Bytes, Is.EqualTo(packed.Bytes));
+    }
+
+    [Test]
     public void A_tied_head_is_merged_from_the_embedding_when_another_model_stores_one()
     {
         var embedding = ToyModels.F32("model.embed_tokens.weight", [1, 2], [1, 2]);

@@ -106,7 +106,7 @@ internal sealed unsafe class TensorMerge : IDisposable
             // SAFETY: the memory lives until Dispose; chunks begin at multiples of 8, so each writes bytes of its own.
             byte* bits = (byte*)NativeMemory.Alloc((nuint)((Length / 8) + MaskPadding));
             _maskBits.Add((nint)bits);
-            _workers.Run(checked((int)((Length + chunkElements - 1) / chunkElements)), (worker, index) =>
+            _workers.Run(_passes.Chunks, (worker, index) =>
             {
                 long first = (long)index * chunkElements;
                 int count = (int)Math.Min(chunkElements, Length - first);
@@ -142,8 +142,8 @@ internal sealed unsafe class TensorMerge : IDisposable
             return;
         }
 
-        // Bytes, not elements: any dtype can be copied.
-        long bytes = input.ByteLength / Math.Max(1, input.ElementCount) * Length;
+        // Bytes, not elements: any dtype can be copied, also one whose elements are smaller than a byte.
+        long bytes = (long)((Int128)input.ByteLength * Length / Math.Max(1, input.ElementCount));
         int window = 4 * _context.ChunkElements;
         _workers.Run(checked((int)((bytes + window - 1) / window)), (worker, index) =>
         {
@@ -178,13 +178,13 @@ internal sealed unsafe class TensorMerge : IDisposable
         var grams = new double[columns == 0 ? 0 : Length / columns][];
         _workers.Run(grams.Length, (worker, row) =>
         {
-            var partials = new double[(columns + Reduction.Block - 1) / Reduction.Block * width];
+            var partials = new double[Reduction.Rows(columns) * width];
             for (long column = 0; column < columns; column += _context.ChunkElements)
             {
                 int count = (int)Math.Min(_context.ChunkElements, columns - column);
                 _passes.WithChunk(worker, sources, Base, (row * columns) + column, count, (worker, in chunk, _) =>
                 {
-                    int first = (int)(column / Reduction.Block), rows = (chunk.Length + Reduction.Block - 1) / Reduction.Block;
+                    int first = (int)(column / Reduction.Block), rows = Reduction.Rows(chunk.Length);
                     var part = new Chunk { First = column, Length = chunk.Length, Base = chunk.Base, Sources = chunk.Sources };
                     worker.Stream.Gram(part, partials.AsSpan(first * width, rows * width));
                 });
@@ -215,7 +215,7 @@ internal sealed unsafe class TensorMerge : IDisposable
                 {
                     First = chunk.First + at,
                     Length = count,
-                    Base = chunk.Base.Exists ? chunk.Base.Skip(at) : default,
+                    Base = chunk.Base.Skip(at),
                     Sources = weighted,
                 };
                 if (part.Base.Exists)

@@ -94,14 +94,14 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
     public double SumOf<TRule>(TRule rule, MergeSource[] sources, CheckpointTensor? origin)
         where TRule : struct, ICombineRule
     {
-        var partials = new double[Blocks(length)];
+        var partials = new double[Reduction.Rows(length)];
         ForChunks(sources, origin, (worker, in chunk, scratch) =>
         {
             var values = new Operand(ElementType.F32, scratch);
             worker.Stream.Combine(chunk, rule, values);
             worker.Stream.AbsoluteSum(
                 new Chunk { First = chunk.First, Length = chunk.Length, Sources = [new Source(values)] },
-                partials.AsSpan((int)(chunk.First / Reduction.Block), (int)Blocks(chunk.Length)));
+                partials.AsSpan((int)(chunk.First / Reduction.Block), Reduction.Rows(chunk.Length)));
         });
         return Reduction.Fold(partials, 1)[0];
     }
@@ -158,13 +158,11 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
 
     private double[] Reduce(MergeSource[] sources, CheckpointTensor? origin, int width, ReduceKernel kernel)
     {
-        var partials = new double[checked(Blocks(length) * width)];
+        var partials = new double[checked(Reduction.Rows(length) * width)];
         ForChunks(sources, origin, (worker, in chunk, _) => kernel(
-            worker.Stream, chunk, partials.AsSpan((int)(chunk.First / Reduction.Block * width), (int)Blocks(chunk.Length) * width)));
+            worker.Stream, chunk, partials.AsSpan((int)(chunk.First / Reduction.Block * width), Reduction.Rows(chunk.Length) * width)));
         return Reduction.Fold(partials, width);
     }
-
-    private static long Blocks(long elements) => (elements + Reduction.Block - 1) / Reduction.Block;
 
     // Sources of one chunk on the stack; merges of more models than this allocate.
     [InlineArray(Length)]

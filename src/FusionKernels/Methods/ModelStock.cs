@@ -42,20 +42,17 @@ public sealed class ModelStock : MergeMethod
 
     private static double[] Coefficients(double[] gram, int models)
     {
+        var span = new VectorSpan(gram, models);
+        double[] norms = span.Norms;
         double cosines = 0;
         for (int i = 0; i < models; i++)
         {
             for (int j = i + 1; j < models; j++)
-            {
-                double norms = Math.Sqrt(At(i, i)) * Math.Sqrt(At(j, j));
-                cosines += Math.Clamp(At(i, j) / Math.Max(norms, 1e-6), -1, 1);
-            }
+                cosines += Math.Clamp(span[i, j] / Math.Max(norms[i] * norms[j], 1e-6), -1, 1);
         }
 
         double c = cosines / (models * (models - 1) / 2);
         double t = models * c / (1 + ((models - 1) * c));
         return Enumerable.Repeat(t / models, models).ToArray();
-
-        double At(int i, int j) => gram[(i * models) - (i * (i - 1) / 2) + j - i];
     }
 }

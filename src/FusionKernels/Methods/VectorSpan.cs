@@ -11,8 +11,11 @@ internal sealed class VectorSpan(double[] gram, int count)
     /// <summary>How many tensors.</summary>
     public int Count => count;
 
+    /// <summary>The dot product of tensors i and j, i at most j.</summary>
+    public double this[int i, int j] => gram[(i * count) - (i * (i - 1) / 2) + j - i];
+
     /// <summary>The tensors' lengths.</summary>
-    public double[] Norms => Enumerable.Range(0, count).Select(i => Math.Sqrt(At(i, i))).ToArray();
+    public double[] Norms => Enumerable.Range(0, count).Select(i => Math.Sqrt(this[i, i])).ToArray();
 
     /// <summary>A tensor times a factor.</summary>
     public double[] Vector(int tensor, double factor)
@@ -29,7 +32,7 @@ internal sealed class VectorSpan(double[] gram, int count)
         for (int i = 0; i < count; i++)
         {
             for (int j = 0; j < count; j++)
-                sum += a[i] * b[j] * At(Math.Min(i, j), Math.Max(i, j));
+                sum += a[i] * b[j] * this[Math.Min(i, j), Math.Max(i, j)];
         }
 
         return sum;
@@ -47,6 +50,4 @@ internal sealed class VectorSpan(double[] gram, int count)
     /// <summary>sum_i w_i v_i.</summary>
     public static double[] Sum(double[][] vectors, double[] weights) =>
         vectors.Select((v, i) => Scale(v, weights[i])).Aggregate((a, b) => Add(a, b, 1));
-
-    private double At(int i, int j) => gram[(i * count) - (i * (i - 1) / 2) + j - i];
 }
