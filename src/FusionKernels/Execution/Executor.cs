@@ -92,12 +92,8 @@ internal sealed class Executor : IDisposable
     private static void Prefetch(PlannedTensor tensor)
     {
         foreach (var source in tensor.Sources)
-            Hint(source.Input);
-        if (tensor.Base is not null)
-            Hint(tensor.Base);
-
-        static void Hint(CheckpointTensor input) =>
-            input.Shard.Source.Prefetch(input.Shard.Header.DataOffset + input.Info.Begin, input.ByteLength);
+            source.Input.Prefetch();
+        tensor.Base?.Prefetch();
     }
 
     private static int ChunkElements(MergePlan plan, MergeOptions options, int threads)

@@ -1,4 +1,5 @@
 using FusionKernels.Kernels;
+using FusionKernels.Models;
 using FusionKernels.Safetensors;
 
 namespace FusionKernels.Execution;
@@ -19,7 +20,7 @@ internal static class MagnitudeSelection
     /// <param name="sources">Per tensor, the models.</param>
     /// <param name="origins">Per tensor, the base; empty for models as they are.</param>
     /// <param name="keep">Per model, how many to keep; 0 keeps nothing.</param>
-    public static MagnitudeSelector?[] Select(TensorPasses[] tensors, MergeSource[][] sources, CheckpointTensor[] origins, long[] keep)
+    public static MagnitudeSelector?[] Select(TensorPasses[] tensors, MergeSource[][] sources, ModelTensor[] origins, long[] keep)
     {
         var selectors = keep.Select((k, i) => k == 0 ? null : Begin(k, i)).ToArray();
         while (selectors.Any(s => s is { Done: false }))
@@ -50,6 +51,6 @@ internal static class MagnitudeSelection
             return MagnitudeSelector.FromSample(k, total, sample);
         }
 
-        CheckpointTensor? Origin(int tensor) => origins.Length == 0 ? null : origins[tensor];
+        ModelTensor? Origin(int tensor) => origins.Length == 0 ? null : origins[tensor];
     }
 }

@@ -1,11 +1,12 @@
 using FusionKernels.Kernels;
+using FusionKernels.Models;
 using FusionKernels.Safetensors;
 
 namespace FusionKernels.Execution;
 
 /// <summary>One model's whole tensor as an input of a pass: <see cref="Source"/> before it is cut into chunks.</summary>
-/// <param name="Input">The stored tensor.</param>
-internal readonly record struct MergeSource(CheckpointTensor Input)
+/// <param name="Input">The tensor.</param>
+internal readonly record struct MergeSource(ModelTensor Input)
 {
     /// <summary>Which elements of the delta take part.</summary>
     public Mask Mask { get; init; }

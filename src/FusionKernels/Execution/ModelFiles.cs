@@ -34,7 +34,7 @@ internal static class ModelFiles
     public static IReadOnlyList<(string Name, byte[] Bytes)> Of(MergePlan plan)
     {
         var files = new List<(string, byte[])>();
-        if (plan.Donor.Checkpoint.Folder is { } folder)
+        if (plan.Donor.Input.Folder is { } folder)
         {
             if (Read(folder, ConfigFile) is { } config)
                 files.Add((ConfigFile, EditConfig(config, Path.Combine(folder, ConfigFile), plan)));

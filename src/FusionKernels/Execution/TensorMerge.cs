@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using FusionKernels.Kernels;
+using FusionKernels.Models;
 using FusionKernels.Planning;
 using FusionKernels.Safetensors;
 
@@ -36,7 +37,7 @@ internal sealed unsafe class TensorMerge : IDisposable
     public long Length => _plan.Length;
 
     /// <summary>The base's tensor; not null for methods that need a base.</summary>
-    public CheckpointTensor? Base => _plan.Base;
+    public ModelTensor? Base => _plan.Base;
 
     /// <summary>The models' tensors in recipe order, each with its per-model parameters.</summary>
     public IReadOnlyList<PlannedSource> Models => _plan.Sources;
@@ -134,7 +135,7 @@ internal sealed unsafe class TensorMerge : IDisposable
         where TRule : struct, ICombineRule => Write(rule, sources, null);
 
     /// <summary>Writes a tensor's stored bits, or its values rounded to the output's dtype where that differs.</summary>
-    public void Copy(CheckpointTensor input)
+    public void Copy(ModelTensor input)
     {
         if (input.Dtype != _plan.Spec.Dtype)
         {
@@ -231,7 +232,7 @@ internal sealed unsafe class TensorMerge : IDisposable
 
     private ElementType OutputType => Elements.Of(_plan.Spec.Dtype)!.Value;
 
-    private void Write<TRule>(TRule rule, MergeSource[] sources, CheckpointTensor? origin)
+    private void Write<TRule>(TRule rule, MergeSource[] sources, ModelTensor? origin)
         where TRule : struct, ICombineRule
     {
         var type = OutputType;

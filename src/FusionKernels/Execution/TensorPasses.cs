@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using FusionKernels.Kernels;
+using FusionKernels.Models;
 using FusionKernels.Safetensors;
 
 namespace FusionKernels.Execution;
@@ -33,7 +34,7 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
     /// <param name="sources">The models.</param>
     /// <param name="origin">The base of the deltas, or <c>null</c> for the models' own values.</param>
     /// <param name="body">The kernel calls on a chunk.</param>
-    public void ForChunks(MergeSource[] sources, CheckpointTensor? origin, ChunkBody body)
+    public void ForChunks(MergeSource[] sources, ModelTensor? origin, ChunkBody body)
     {
         int chunkElements = context.ChunkElements;
         workers.Run(Chunks, (worker, index) =>
@@ -44,7 +45,7 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
     }
 
     /// <summary>Brings the elements [first, first + count) of the inputs to a worker and runs a kernel on them.</summary>
-    public void WithChunk(Worker worker, MergeSource[] sources, CheckpointTensor? origin, long first, int count, ChunkBody body)
+    public void WithChunk(Worker worker, MergeSource[] sources, ModelTensor? origin, long first, int count, ChunkBody body)
     {
         // One slot of scratch per input and one for the body, each of the largest element type; reads of mapped files leave theirs unused.
         nint slot = (nint)count * LargestElement;
@@ -71,7 +72,7 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
         context.CountRead(read);
         body(worker, new Chunk { First = first, Length = count, Base = basis, Sources = kernelSources }, scratch);
 
-        Operand Fetch(CheckpointTensor tensor, byte* into)
+        Operand Fetch(ModelTensor tensor, byte* into)
         {
             var type = Elements.Of(tensor.Dtype)!.Value;
             int size = type.Size();
@@ -83,15 +84,15 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
     }
 
     /// <summary>The Gram of the models' values, upper triangle by rows.</summary>
-    public double[] Gram(MergeSource[] sources, CheckpointTensor? origin) =>
+    public double[] Gram(MergeSource[] sources, ModelTensor? origin) =>
         Reduce(sources, origin, sources.Length * (sources.Length + 1) / 2, static (stream, in chunk, partials) => stream.Gram(chunk, partials));
 
     /// <summary>sum |v_i| of each model's values.</summary>
-    public double[] AbsoluteSums(MergeSource[] sources, CheckpointTensor? origin) =>
+    public double[] AbsoluteSums(MergeSource[] sources, ModelTensor? origin) =>
         Reduce(sources, origin, sources.Length, static (stream, in chunk, partials) => stream.AbsoluteSum(chunk, partials));
 
     /// <summary>sum |rule(base, models)|.</summary>
-    public double SumOf<TRule>(TRule rule, MergeSource[] sources, CheckpointTensor? origin)
+    public double SumOf<TRule>(TRule rule, MergeSource[] sources, ModelTensor? origin)
         where TRule : struct, ICombineRule
     {
         var partials = new double[Reduction.Rows(length)];
@@ -113,7 +114,7 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
     /// <param name="source">The model.</param>
     /// <param name="origin">The base.</param>
     /// <param name="elements">How many to take; the whole tensor when it has no more.</param>
-    public uint[] SampleMagnitudes(MergeSource source, CheckpointTensor? origin, long elements)
+    public uint[] SampleMagnitudes(MergeSource source, ModelTensor? origin, long elements)
     {
         // All workers share the runs: the pages they touch first are most of a mapped tensor's.
         int runs = (int)Math.Max(1, Math.Min(elements, length) / SampleRun);
@@ -135,7 +136,7 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
     /// <c>null</c> to leave the model out.
     /// </summary>
     /// <returns>The counts per model.</returns>
-    public MagnitudeHistogram?[] Histograms(MergeSource[] sources, CheckpointTensor? origin, Func<int, MagnitudeHistogram?> fresh)
+    public MagnitudeHistogram?[] Histograms(MergeSource[] sources, ModelTensor? origin, Func<int, MagnitudeHistogram?> fresh)
     {
         var perWorker = new MagnitudeHistogram?[workers.Count][];
         ForChunks(sources, origin, (worker, in chunk, _) =>
@@ -156,7 +157,7 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
 
     private delegate void ReduceKernel(IKernelStream stream, in Chunk chunk, Span<double> partials);
 
-    private double[] Reduce(MergeSource[] sources, CheckpointTensor? origin, int width, ReduceKernel kernel)
+    private double[] Reduce(MergeSource[] sources, ModelTensor? origin, int width, ReduceKernel kernel)
     {
         var partials = new double[checked(Reduction.Rows(length) * width)];
         ForChunks(sources, origin, (worker, in chunk, _) => kernel(

@@ -1,4 +1,5 @@
 using FusionKernels.Methods;
+using FusionKernels.Models;
 using FusionKernels.Recipes;
 using FusionKernels.Safetensors;
 
@@ -27,7 +28,7 @@ internal sealed class MergePlan
 
     /// <summary>Every input shard.</summary>
     public IEnumerable<SafetensorsFile> InputShards =>
-        Models.Concat(Base is null ? [] : [Base]).SelectMany(m => m.Checkpoint.Shards).Distinct();
+        Models.Concat(Base is null ? [] : [Base]).SelectMany(m => m.Input.Shards).Distinct();
 
     /// <summary>The output tensors by name.</summary>
     public required IReadOnlyDictionary<string, PlannedTensor> Tensors { get; init; }
@@ -53,9 +54,9 @@ internal sealed class MergePlan
 
 /// <summary>A model of the plan.</summary>
 /// <param name="Path">As the recipe writes it.</param>
-/// <param name="Checkpoint">Its tensors.</param>
+/// <param name="Input">Its tensors.</param>
 /// <param name="Ordinal">Place among the merged models, which random masks depend on; -1 for a base.</param>
-internal sealed record PlannedModel(string Path, Checkpoint Checkpoint, int Ordinal);
+internal sealed record PlannedModel(string Path, Model Input, int Ordinal);
 
 /// <summary>One output tensor.</summary>
 internal sealed class PlannedTensor
@@ -64,7 +65,7 @@ internal sealed class PlannedTensor
     public required TensorSpec Spec { get; init; }
 
     /// <summary>The base's tensor, for methods that need one.</summary>
-    public required CheckpointTensor? Base { get; init; }
+    public required ModelTensor? Base { get; init; }
 
     /// <summary>The models' tensors; rows beyond the output's shape are not read.</summary>
     public required IReadOnlyList<PlannedSource> Sources { get; init; }
@@ -84,7 +85,7 @@ internal sealed class PlannedTensor
 /// <param name="Input">Its tensor.</param>
 /// <param name="Parameters">The values of the method's per-model parameters.</param>
 internal sealed record PlannedSource(
-    int Ordinal, CheckpointTensor Input, IReadOnlyDictionary<string, ParameterValue> Parameters)
+    int Ordinal, ModelTensor Input, IReadOnlyDictionary<string, ParameterValue> Parameters)
 {
     /// <summary>The value of a per-model number.</summary>
     public double this[string parameter] =>

@@ -40,7 +40,7 @@ internal sealed record OutputSlot(string Name, double T, PlannedSlice Slice, Slo
         int start = 0;
         foreach (var slice in slices)
         {
-            var places = Sources(slice).SelectMany(source => source.Model.Checkpoint.Tensors.Select(t => TensorNames.Block(t.Name)).OfType<TensorNames.Place>()
+            var places = Sources(slice).SelectMany(source => source.Model.Input.Tensors.Select(t => TensorNames.Block(t.Name)).OfType<TensorNames.Place>()
                 .Select(p => new SlotLayer(p.Stack, p.Layer - source.FirstLayer, p.Within))).Distinct().ToLookup(p => p.Index, p => p.Within);
             for (int i = 0; i < slice.Layers; i++)
             {
@@ -68,7 +68,7 @@ internal sealed record OutputSlot(string Name, double T, PlannedSlice Slice, Slo
     private static IEnumerable<SliceSource> Sources(PlannedSlice slice) => slice.Origin is null ? slice.Sources : [slice.Origin, .. slice.Sources];
 
     private static IEnumerable<string> Names(PlannedSlice slice) =>
-        Sources(slice).SelectMany(s => s.Model.Checkpoint.Tensors).Select(t => t.Name).Distinct();
+        Sources(slice).SelectMany(s => s.Model.Input.Tensors).Select(t => t.Name).Distinct();
 }
 
 /// <summary>A renumbered tensor's place.</summary>

@@ -1,4 +1,5 @@
 using FusionKernels.Methods;
+using FusionKernels.Models;
 using FusionKernels.Recipes;
 using FusionKernels.Safetensors;
 
@@ -35,9 +36,9 @@ internal sealed class Planner
     /// <summary>Plans a merge.</summary>
     /// <param name="recipe">What to merge.</param>
     /// <param name="options">How.</param>
-    /// <param name="open">Opens the checkpoint of a model path; called once per path, after the recipe itself was checked.</param>
+    /// <param name="open">Opens the model of a path; called once per path, after the recipe itself was checked.</param>
     /// <exception cref="MergeException">The recipe is wrong or the models do not fit together.</exception>
-    public static MergePlan Plan(Recipe recipe, MergeOptions options, Func<string, Checkpoint> open)
+    public static MergePlan Plan(Recipe recipe, MergeOptions options, Func<string, Model> open)
     {
         var planner = new Planner(recipe, options);
         planner.CheckParameters();
@@ -50,7 +51,7 @@ internal sealed class Planner
         return planner.PlanTensors(slices, dtype);
     }
 
-    private PlannedSlice[] OpenSlices(Func<string, Checkpoint> open)
+    private PlannedSlice[] OpenSlices(Func<string, Model> open)
     {
         if (_recipe.Models.Count == 0 && _recipe.Slices.Count == 0)
             throw new MergeException(MergeError.Recipe, "the recipe lists no model");
@@ -69,7 +70,7 @@ internal sealed class Planner
     }
 
     // The base of a slice: its own, else the recipe's. In the form with slices it gives the layers that the slice lists for it.
-    private PlannedSlice OpenSlice(RecipeSlice slice, int? layers, Func<string, Checkpoint> open)
+    private PlannedSlice OpenSlice(RecipeSlice slice, int? layers, Func<string, Model> open)
     {
         if (slice.Sources.GroupBy(m => m.Path).FirstOrDefault(g => g.Count() > 1) is { } twice)
             throw new MergeException(MergeError.Recipe, $"the model '{twice.Key}' is listed twice");
@@ -181,7 +182,7 @@ internal sealed class Planner
     {
         string name = slot.Name;
         var origin = slot.Slice.Origin;
-        CheckpointTensor? basis = origin is null ? null : Find(origin, slot);
+        ModelTensor? basis = origin is null ? null : Find(origin, slot);
         var found = slot.Slice.Sources.Select(s => (Source: s, Input: Find(s, slot))).ToArray();
         if (origin is not null && basis is null)
         {
@@ -196,7 +197,7 @@ internal sealed class Planner
             return null;
         }
 
-        CheckpointTensor[] all = [.. basis is null ? [] : new[] { basis }, .. found.Select(f => f.Input!)];
+        ModelTensor[] all = [.. basis is null ? [] : new[] { basis }, .. found.Select(f => f.Input!)];
         if (all.Any(t => Elements.Of(t.Dtype) is null))
             return PlanCopy(name, all);
 
@@ -223,14 +224,14 @@ internal sealed class Planner
     }
 
     // A checkpoint that ties its head to its embedding stores one of the two; the head is merged when any model stores it.
-    private CheckpointTensor? Find(SliceSource source, OutputSlot slot)
+    private ModelTensor? Find(SliceSource source, OutputSlot slot)
     {
         string name = slot.NameIn(source);
-        if (source.Model.Checkpoint.TryGet(name, out var tensor))
+        if (source.Model.Input.TryGet(name, out var tensor))
             return tensor;
         foreach (string embedding in TensorNames.TiedTo(name))
         {
-            if (source.Model.Checkpoint.TryGet(embedding, out tensor))
+            if (source.Model.Input.TryGet(embedding, out tensor))
             {
                 _untiedHead = true;
                 return tensor;
@@ -241,7 +242,7 @@ internal sealed class Planner
     }
 
     // Integers and truth values (position ids, buffers) are no weights: they must agree in all models, and are copied.
-    private PlannedTensor? PlanCopy(string name, CheckpointTensor[] all)
+    private PlannedTensor? PlanCopy(string name, ModelTensor[] all)
     {
         if (all.FirstOrDefault(t => t.Dtype != all[0].Dtype || !t.Shape.SequenceEqual(all[0].Shape)) is { } other)
         {
@@ -258,7 +259,7 @@ internal sealed class Planner
         return Copy(new TensorSpec(name, all[0].Dtype, all[0].Shape), all[0]);
     }
 
-    private static PlannedTensor Copy(TensorSpec spec, CheckpointTensor input) => new()
+    private static PlannedTensor Copy(TensorSpec spec, ModelTensor input) => new()
     {
         Spec = spec,
         Base = null,
@@ -270,7 +271,7 @@ internal sealed class Planner
 
     // Shapes must agree, but embeddings may differ in their rows (vocabulary): then the leading rows are merged. A model that
     // does not fit a base's non-embedding tensor is left out of it in a lenient run, as mergekit does.
-    private IReadOnlyList<long>? PlanShape(string name, CheckpointTensor? basis, CheckpointTensor[] all, bool[] left)
+    private IReadOnlyList<long>? PlanShape(string name, ModelTensor? basis, ModelTensor[] all, bool[] left)
     {
         var shape = all[0].Shape;
         if (all.All(t => t.Shape.SequenceEqual(shape)))
@@ -306,7 +307,7 @@ internal sealed class Planner
         return null;
     }
 
-    private Dtype OwnDtype(CheckpointTensor? basis, PlannedSource[] sources) =>
+    private Dtype OwnDtype(ModelTensor? basis, PlannedSource[] sources) =>
         _method.OutputDtype == DtypeRule.Base && basis is not null ? basis.Dtype
         : sources.Select(s => s.Input.Dtype).Concat(basis is null ? [] : [basis.Dtype]).Aggregate(Elements.Promote);
 
@@ -363,6 +364,6 @@ internal sealed class Planner
         }
     }
 
-    private static string Describe(CheckpointTensor tensor) =>
-        $"{tensor.Dtype.WireName()} [{string.Join(", ", tensor.Shape)}] in {tensor.Shard.Path}";
+    private static string Describe(ModelTensor tensor) =>
+        $"{tensor.Dtype.WireName()} [{string.Join(", ", tensor.Shape)}] in {tensor.Path}";
 }

@@ -1,3 +1,4 @@
+using FusionKernels.Models;
 using FusionKernels.Safetensors;
 
 namespace FusionKernels.Planning;
@@ -8,7 +9,7 @@ internal static class TensorBytes
     private const int Window = 1 << 16;
 
     /// <summary>Whether two tensors of equal dtype and shape hold the same bytes.</summary>
-    public static unsafe bool Equal(CheckpointTensor a, CheckpointTensor b)
+    public static unsafe bool Equal(ModelTensor a, ModelTensor b)
     {
         byte* left = stackalloc byte[Window], right = stackalloc byte[Window];
         for (long offset = 0; offset < a.ByteLength; offset += Window)

@@ -1,4 +1,5 @@
 using FusionKernels.Execution;
+using FusionKernels.Models;
 using FusionKernels.Planning;
 using FusionKernels.Recipes;
 using FusionKernels.Safetensors;
@@ -43,10 +44,13 @@ internal sealed record RecipeRun(string Path, MergeOptions Options)
         })];
     }
 
-    private static GoldenTensor Read(CheckpointTensor tensor)
+    private static unsafe GoldenTensor Read(ModelTensor tensor)
     {
-        byte[] bytes = new byte[tensor.ByteLength];
-        tensor.Read(0, bytes);
+        var bytes = new byte[tensor.ByteLength];
+
+        // SAFETY: the array is pinned; Fetch fills it, or returns as many readable bytes elsewhere.
+        fixed (byte* room = bytes)
+            new ReadOnlySpan<byte>(tensor.Fetch(0, bytes.Length, room), bytes.Length).CopyTo(bytes);
         return new GoldenTensor(tensor.Dtype.WireName(), tensor.Shape, bytes);
     }
 

@@ -1,5 +1,6 @@
 using FusionKernels.Execution;
 using FusionKernels.Kernels;
+using FusionKernels.Models;
 using FusionKernels.Planning;
 using FusionKernels.Recipes;
 using FusionKernels.Safetensors;
@@ -25,7 +26,7 @@ internal static class InMemoryMerge
         IRandomMasks? masks = null)
     {
         options ??= new MergeOptions { Threads = 1 };
-        var open = new List<Checkpoint>();
+        var open = new List<Model>();
         try
         {
             var plan = Planner.Plan(recipe, options, Open);
@@ -37,19 +38,19 @@ internal static class InMemoryMerge
         }
         finally
         {
-            open.ForEach(c => c.Dispose());
+            open.ForEach(m => m.Dispose());
         }
 
-        Checkpoint Open(string path)
+        Model Open(string path)
         {
             var shard = OutputLayout.Plan(models[path].Select(t => new TensorSpec(t.Name, t.Dtype, t.Shape)).ToArray()).Shards[0];
             var file = new byte[shard.FileLength];
             shard.Header.Span.CopyTo(file);
             foreach (var place in shard.Tensors)
                 models[path].Single(t => t.Name == place.Name).Bytes.CopyTo(file, place.Offset);
-            var checkpoint = Checkpoint.Open(new MemorySource($"/memory/{path}/model.safetensors", file));
-            open.Add(checkpoint);
-            return checkpoint;
+            var model = new StoredModel(Checkpoint.Open(new MemorySource($"/memory/{path}/model.safetensors", file)));
+            open.Add(model);
+            return model;
         }
     }
 
