@@ -45,25 +45,28 @@ public static class Merge
                 using var models = new OpenModels(options);
                 var plan = Planner.Plan(recipe, options, models.Open);
                 models.RefuseOutputInside(output);
-                return Run(plan, options, new DirectoryOutputStore(output), output, new PhiloxMasks(options.Seed), progress, cancellation);
+                return Run(plan, options, new DirectoryOutputStore(output), output, null, progress, cancellation);
             },
             cancellation,
             TaskCreationOptions.LongRunning,
             TaskScheduler.Default);
     }
 
-    /// <summary>Executes a plan into a store.</summary>
+    /// <summary>Executes a plan into a store; random masks are the recipe's own unless others are given.</summary>
     internal static MergeReport Run(
         MergePlan plan,
         MergeOptions options,
         IOutputStore store,
         string output,
-        IRandomMasks masks,
+        IRandomMasks? masks,
         IProgress<MergeProgress>? progress,
         CancellationToken cancellation)
     {
         var backend = options.Backend ?? new CpuBackend();
         using var folder = OutputFolder.Open(store, plan, PlanRecord.Of(plan, options), options.Restart);
+        masks ??= plan.Recipe.Rng == RandomGenerator.Torch
+            ? new TorchMasks(plan, options.Seed, cancellation)
+            : new PhiloxMasks(options.Seed);
         using var executor = new Executor(plan, options, masks, backend, progress, cancellation);
         int reused = folder.Finished.Count;
         var remaining = plan.Layout.Shards.Where(s => !folder.Finished.ContainsKey(s.FileName)).ToArray();

@@ -23,6 +23,7 @@ public class UsageTests
     [TestCase("--device", "abacus")]
     [TestCase("--access", "guess")]
     [TestCase("--seed", "-1")]
+    [TestCase("--rng", "dice")]
     public void A_bad_option_value_is_refused_and_named(string option, string value) =>
         Tool.Run("merge", "recipe.yml", "out", option, value).AssertFails(ExitCodes.Usage, value);
 

@@ -44,4 +44,25 @@ public class Mt19937Tests
             Assert.That(words, Is.EqualTo(whole[skipped..]), $"{skipped} skipped");
         }
     }
+
+    [TestCase(0.5f)]
+    [TestCase(0.3f)]
+    [TestCase(0f)]
+    [TestCase(-1f)]
+    [TestCase(0.99999994f)]
+    public void Bernoulli_keeps_words_whose_low_24_bits_are_below_the_probability(float probability)
+    {
+        foreach (int count in new[] { 0, 1, 7, 8, 9, 623, 624, 625, 2000 })
+        {
+            var words = new uint[count];
+            new Mt19937(3).Fill(words);
+            var bits = new byte[(count + 7) / 8];
+            new Mt19937(3).Bernoulli(probability, count, bits);
+            for (int i = 0; i < 8 * bits.Length; i++)
+            {
+                bool kept = i < count && (words[i] & 0xFFFFFF) / 16777216.0 < probability;
+                Assert.That(((bits[i / 8] >> (i % 8)) & 1) != 0, Is.EqualTo(kept), $"element {i} of {count}");
+            }
+        }
+    }
 }

@@ -58,6 +58,8 @@ public class DeterminismTests
         foreach (var parameter in method.Parameters.Where(p => p.Required && p.Scope == ParameterScope.Global))
             recipe = recipe.With(parameter.Name, 0.3);
         yield return (method.Name, recipe);
+        if (method.Name.StartsWith("dare", StringComparison.Ordinal))
+            yield return ($"{method.Name} rng=torch", recipe with { Rng = RandomGenerator.Torch });
         foreach (var parameter in method.Parameters.Where(p => p.Scope == ParameterScope.Global))
         {
             foreach (string word in parameter.Words?.Skip(1) ?? [])

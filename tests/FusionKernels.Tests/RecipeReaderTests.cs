@@ -45,7 +45,8 @@ public class RecipeReaderTests
         var recipe = Recipe.For("ties").WithBase("models/base")
             .Add("models/a b", ("weight", 0.5), ("density", Setting.Gradient(1, 0.7, 0.2)))
             .Add("null", ("weight", new Setting([new SettingEntry("mlp", [0.5], null), new SettingEntry(null, [0.1, 0.2], null)])))
-            .With("variant", Setting.Choice("paper")).With("lambda", 0.4).WithDtype("float32", "bfloat16");
+            .With("variant", Setting.Choice("paper")).With("lambda", 0.4).WithDtype("float32", "bfloat16")
+            with { Rng = RandomGenerator.Torch };
         var read = RecipeReader.Parse(recipe.ToYaml());
         Assert.That((read with { Text = null }).ToYaml(), Is.EqualTo(recipe.ToYaml()));
         Assert.That(read.Models[1].Path, Is.EqualTo("null"));
@@ -63,6 +64,7 @@ public class RecipeReaderTests
     [TestCase("merge_method: linear\nmodules: {text: {models: []}}", "may only hold 'default'")]
     [TestCase("merge_method: linear\nmodules: {default: {}}", "exactly one of 'models' and 'slices'")]
     [TestCase(Minimal + "tokenizer_source: union", "'tokenizer_source' is not supported yet")]
+    [TestCase(Minimal + "rng: numpy", "'rng' is one of philox, torch, not 'numpy'")]
     [TestCase(Minimal + "paramters: {}", "did you mean 'parameters'?")]
     [TestCase(Minimal + "parameters: {weight: []}", "'weight' is an empty list")]
     [TestCase(Minimal + "parameters: {weight: .nan}", "finite number")]

@@ -3,8 +3,9 @@ using System.Runtime.Intrinsics;
 namespace FusionKernels.Kernels;
 
 /// <summary>
-/// The Mersenne Twister (Matsumoto and Nishimura 1998, initialisation of 2002): the sequential generator that torch uses on a CPU. A
-/// sequence has no random access, so <see cref="Skip"/> runs ahead at the speed of its recurrence and <see cref="Copy"/> keeps a place in it.
+/// The Mersenne Twister (Matsumoto and Nishimura 1998, initialisation of 2002): the sequential generator that torch
+/// uses on a CPU. A sequence has no random access, so <see cref="Skip"/> runs ahead at the speed of its recurrence and
+/// <see cref="Copy"/> keeps a place in it.
 /// </summary>
 public sealed class Mt19937
 {
@@ -53,9 +54,37 @@ public sealed class Mt19937
         }
     }
 
-    // Word i of the new state depends on the old words i and i+1 and on word i+397 mod 624, which is old for the first 227 words and new for
-    // the rest. Both reach further than 8 words, so 8 lanes at once read only what the scalar form reads; its rest finishes each part, and the
-    // last word wraps to the first new one.
+    /// <summary>
+    /// torch's Bernoulli draw on a CPU, one word an element: bit i of <paramref name="bits"/> is set iff
+    /// (word_i &amp; 0xFFFFFF) 2^-24 &lt; <paramref name="probability"/>.
+    /// </summary>
+    /// <param name="probability">In the dtype that torch computes in; below 0 counts as 0.</param>
+    /// <param name="count">How many elements.</param>
+    /// <param name="bits">
+    /// Receives them, the first as the lowest bit of the first byte; unused bits of the last byte are zero.
+    /// </param>
+    public void Bernoulli(float probability, int count, Span<byte> bits)
+    {
+        // A 24-bit word is below p 2^24, which is exact, iff it is below the next integer. Eight words make a byte.
+        var limit = Vector256.Create((int)Math.Ceiling(Math.Clamp(probability, 0, 1) * (double)(1 << 24)));
+        Span<uint> words = stackalloc uint[Words];
+        for (int done = 0; done < count; done += words.Length)
+        {
+            int drawn = Math.Min(words.Length, count - done);
+            Fill(words[..drawn]);
+            for (int i = 0; i < drawn; i += Vector256<uint>.Count)
+            {
+                var low = Vector256.Create<uint>(words[i..]) & Vector256.Create(0x00FF_FFFFu);
+                uint kept = Vector256.LessThan(low.AsInt32(), limit).ExtractMostSignificantBits();
+                uint inside = drawn - i < Vector256<uint>.Count ? (1u << (drawn - i)) - 1 : byte.MaxValue;
+                bits[(done + i) / Vector256<uint>.Count] = (byte)(kept & inside);
+            }
+        }
+    }
+
+    // Word i of the new state depends on the old words i and i+1 and on word i+397 mod 624, which is old for the first
+    // 227 words and new for the rest. Both reach further than 8 words, so 8 lanes at once read only what the scalar
+    // form reads; its rest finishes each part, and the last word wraps to the first new one.
     private void Renew()
     {
         var state = _state.AsSpan();
@@ -73,7 +102,8 @@ public sealed class Mt19937
                 var following = Vector256.Create<uint>(state[(i + 1)..]);
                 var joined = (current & Vector256.Create(Upper)) | (following & Vector256.Create(Lower));
                 var odd = Vector256<uint>.Zero - (following & Vector256<uint>.One);
-                (Vector256.Create<uint>(state[(i + distance)..]) ^ (joined >> 1) ^ (odd & Vector256.Create(Twist))).CopyTo(state[i..]);
+                var far = Vector256.Create<uint>(state[(i + distance)..]);
+                (far ^ (joined >> 1) ^ (odd & Vector256.Create(Twist))).CopyTo(state[i..]);
             }
 
             for (; i < end; i++)

@@ -34,6 +34,11 @@ internal sealed class MergeCommand : ToolCommand
         HelpName = "N",
     };
 
+    private readonly Option<RandomGenerator?> _rng = new("--rng")
+    {
+        Description = "Generator of random masks, instead of the recipe's: torch draws what mergekit draws",
+    };
+
     private readonly Option<long> _shardSize = SizeOption(
         "--max-shard-size", "Largest output shard [default: 5GB]", "--out-shard-size");
 
@@ -64,10 +69,11 @@ internal sealed class MergeCommand : ToolCommand
     {
         _device.AcceptOnlyFromAmong(Backends.Devices);
         _access.AcceptOnlyFromAmong("auto", "map", "read");
+        _rng.AcceptOnlyFromAmong("philox", "torch");
         Add(_recipe);
         Add(_output);
         Option[] options =
-            [_device, _memory, _threads, _seed, _shardSize, _modelRoot, _access, _lenient, _restart];
+            [_device, _memory, _threads, _seed, _rng, _shardSize, _modelRoot, _access, _lenient, _restart];
         foreach (var option in options)
             Add(option);
     }
@@ -76,6 +82,8 @@ internal sealed class MergeCommand : ToolCommand
     protected override async Task<int> RunAsync(ParseResult parsed, Terminal terminal, CancellationToken cancellation)
     {
         var recipe = RecipeReader.Load(parsed.GetRequiredValue(_recipe), parsed.GetValue(_lenient));
+        if (parsed.GetValue(_rng) is { } rng && rng != recipe.Rng)
+            recipe = recipe with { Rng = rng, Text = null };
         using var backend = Backends.Open(parsed.GetRequiredValue(_device));
         long memory = parsed.GetValue(_memory), shardSize = parsed.GetValue(_shardSize);
         var options = new MergeOptions

@@ -1,4 +1,5 @@
 using FusionKernels.Kernels;
+using FusionKernels.Planning;
 
 namespace FusionKernels.Execution;
 
@@ -6,8 +7,8 @@ namespace FusionKernels.Execution;
 internal interface IRandomMasks
 {
     /// <summary>The mask of one tensor in one model.</summary>
-    /// <param name="tensor">The output tensor's name.</param>
-    /// <param name="ordinal">The model's ordinal.</param>
+    /// <param name="tensor">The output tensor.</param>
+    /// <param name="model">The model, one that the method says it draws for.</param>
     /// <param name="density">Probability that an element is kept, below 1.</param>
-    Mask Draw(string tensor, int ordinal, double density);
+    Mask Draw(TensorMerge tensor, PlannedSource model, double density);
 }

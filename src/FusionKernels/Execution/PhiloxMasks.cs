@@ -1,4 +1,5 @@
 using FusionKernels.Kernels;
+using FusionKernels.Planning;
 
 namespace FusionKernels.Execution;
 
@@ -7,6 +8,6 @@ namespace FusionKernels.Execution;
 internal sealed record PhiloxMasks(ulong Seed) : IRandomMasks
 {
     /// <inheritdoc/>
-    public Mask Draw(string tensor, int ordinal, double density) =>
-        Mask.Dropping(Philox.ForTensor(Seed, tensor, ordinal), 1 - Math.Max(0, density));
+    public Mask Draw(TensorMerge tensor, PlannedSource model, double density) =>
+        Mask.Dropping(Philox.ForTensor(Seed, tensor.Name, model.Ordinal), 1 - Math.Max(0, density));
 }

@@ -42,6 +42,9 @@ internal sealed unsafe class TensorMerge : IDisposable
     /// <summary>The models' tensors in recipe order, each with its per-model parameters.</summary>
     public IReadOnlyList<PlannedSource> Models => _plan.Sources;
 
+    /// <summary>Who works on it.</summary>
+    public Workers Workers => _workers;
+
     /// <summary>What the method's survey of the whole model found.</summary>
     public object? ModelState => _context.ModelState;
 
@@ -89,7 +92,17 @@ internal sealed unsafe class TensorMerge : IDisposable
     }
 
     /// <summary>The mask that drops each element of a model's delta with probability 1 - density.</summary>
-    public Mask DropAtRandom(PlannedSource model, double density) => _context.RandomMasks.Draw(Name, model.Ordinal, density);
+    public Mask DropAtRandom(PlannedSource model, double density) => _context.RandomMasks.Draw(this, model, density);
+
+    /// <summary>
+    /// Memory for a mask of the tensor as bits (<see cref="Mask.FromBits"/>); it lives until the tensor is done.
+    /// </summary>
+    public byte* NewMaskBits()
+    {
+        byte* bits = (byte*)NativeMemory.Alloc((nuint)((Length / 8) + MaskPadding));
+        _maskBits.Add((nint)bits);
+        return bits;
+    }
 
     /// <summary>
     /// Draws the sources' random masks once and keeps them as bits until the tensor is done: an eighth of a byte per element, which a bf16
@@ -105,8 +118,7 @@ internal sealed unsafe class TensorMerge : IDisposable
                 continue;
 
             // SAFETY: the memory lives until Dispose; chunks begin at multiples of 8, so each writes bytes of its own.
-            byte* bits = (byte*)NativeMemory.Alloc((nuint)((Length / 8) + MaskPadding));
-            _maskBits.Add((nint)bits);
+            byte* bits = NewMaskBits();
             _workers.Run(_passes.Chunks, (worker, index) =>
             {
                 long first = (long)index * chunkElements;

@@ -1,4 +1,5 @@
 using FusionKernels.Execution;
+using FusionKernels.Planning;
 
 namespace FusionKernels.Methods;
 
@@ -15,6 +16,9 @@ public abstract class DareMethod : TaskVectorMethod
         new("variant", ParameterScope.Global, null, "rescale by the L1 norm (mergekit) or by 1/density (paper)", Words: ["mergekit", "paper"]),
     ];
 
+    /// <inheritdoc/>
+    internal sealed override bool DrawsAtRandom(PlannedSource model) => model["density"] < 1;
+
     private protected sealed override bool RestoresNorms(TensorMerge tensor) => tensor.Flag("rescale") && !IsPaper(tensor);
 
     private protected sealed override void Sparsify(TensorMerge tensor, MergeSource[] sources)
@@ -22,9 +26,9 @@ public abstract class DareMethod : TaskVectorMethod
         bool divides = IsPaper(tensor) && tensor.Flag("rescale");
         for (int i = 0; i < sources.Length; i++)
         {
-            double density = tensor.Models[i]["density"];
-            if (density >= 1)
+            if (!DrawsAtRandom(tensor.Models[i]))
                 continue;
+            double density = tensor.Models[i]["density"];
             sources[i] = sources[i] with { Mask = tensor.DropAtRandom(tensor.Models[i], density) };
             if (divides && density > 0)
                 sources[i] = sources[i] with { Scale = (float)(1 / density) };

@@ -1,4 +1,5 @@
 using FusionKernels.Execution;
+using FusionKernels.Planning;
 
 namespace FusionKernels.Methods;
 
@@ -70,6 +71,12 @@ public abstract class MergeMethod
 
     /// <summary>The output dtype when the recipe names none.</summary>
     public virtual DtypeRule OutputDtype => Base == BaseUse.Required ? DtypeRule.Base : DtypeRule.Promoted;
+
+    /// <summary>
+    /// Whether merging a tensor draws a random number for each of its elements in a model, with the values that its
+    /// parameters have there.
+    /// </summary>
+    internal virtual bool DrawsAtRandom(PlannedSource model) => false;
 
     /// <summary>
     /// Looks at the whole model before any tensor is merged, for methods whose statistics span all tensors. What it

@@ -34,7 +34,10 @@ public sealed record Recipe
     /// <summary>Dtype of the output, or <c>null</c> for <see cref="Dtype"/>.</summary>
     public string? OutDtype { get; init; }
 
-    /// <summary>The recipe's text as it was read; <c>null</c> when it was written in code.</summary>
+    /// <summary>Where random masks come from.</summary>
+    public RandomGenerator Rng { get; init; }
+
+    /// <summary>The recipe's text as it was read; <c>null</c> when it was written in code, or changed since.</summary>
     public string? Text { get; init; }
 
     /// <summary>Remarks of a lenient reading: keys that were ignored.</summary>
@@ -104,6 +107,8 @@ public sealed record Recipe
             yaml.Append("dtype: ").Append(Dtype).Append('\n');
         if (OutDtype is not null)
             yaml.Append("out_dtype: ").Append(OutDtype).Append('\n');
+        if (Rng != RandomGenerator.Philox)
+            yaml.Append("rng: ").Append(Rng.ToString().ToLowerInvariant()).Append('\n');
         return yaml.ToString();
 
         void AppendModels(IReadOnlyList<RecipeModel> models, string indent)

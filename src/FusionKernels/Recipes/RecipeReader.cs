@@ -9,7 +9,7 @@ namespace FusionKernels.Recipes;
 public static class RecipeReader
 {
     private static readonly string[] Keys =
-        ["merge_method", "base_model", "models", "slices", "modules", "parameters", "dtype", "out_dtype"];
+        ["merge_method", "base_model", "models", "slices", "modules", "parameters", "dtype", "out_dtype", "rng"];
 
     private static readonly string[] KeysToCome = ["tokenizer_source", "tokenizer", "chat_template"];
     private static readonly string[] ModuleKeys = ["models", "slices", "parameters"];
@@ -79,6 +79,7 @@ public static class RecipeReader
             Parameters = ReadParameters(Find(keys, "parameters")),
             Dtype = Find(keys, "dtype") is { IsNull: false } d ? d.AsText("dtype") : null,
             OutDtype = Find(keys, "out_dtype") is { IsNull: false } o ? o.AsText("out_dtype") : null,
+            Rng = Find(keys, "rng") is { } rng ? ReadChoice<RandomGenerator>("rng", rng) : default,
             Text = text,
             Warnings = reading.Warnings,
         };
@@ -158,6 +159,16 @@ public static class RecipeReader
         if (path.Contains('+', StringComparison.Ordinal) && !Path.Exists(path))
             throw node.Error($"'{path}': applying a LoRA (model+lora) is not supported yet");
         return path;
+    }
+
+    private static T ReadChoice<T>(string key, YamlNode node)
+        where T : struct, Enum
+    {
+        string word = node.AsText(key);
+        string[] words = Enum.GetNames<T>().Select(n => n.ToLowerInvariant()).ToArray();
+        int choice = Array.IndexOf(words, word);
+        return choice >= 0 ? Enum.GetValues<T>()[choice] : throw node.Error(
+            $"'{key}' is one of {string.Join(", ", words)}, not '{word}'{Spelling.Suggest(word, words)}");
     }
 
     private static Dictionary<string, Setting> ReadParameters(YamlNode? node)

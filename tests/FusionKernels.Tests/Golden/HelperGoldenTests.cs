@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using FusionKernels.Kernels;
 using FusionKernels.Recipes;
 
 namespace FusionKernels.Tests.Golden;
@@ -22,9 +23,11 @@ internal sealed class HelperGoldenTests : GoldenFixture
 
     private static IEnumerable<TestCaseData> SignMasks => Helpers("get_mask");
 
+    private static IEnumerable<TestCaseData> Draws => Helpers("torch_bernoulli");
+
     private static IEnumerable<TestCaseData> Others => GoldenFolder.TensorCases
         .SelectMany(f => f.Records("helpers")).Select(h => h.GetProperty("fn").GetString()!).Distinct()
-        .Except(["evaluate_setting", "sparsify", "get_mask"])
+        .Except(["evaluate_setting", "sparsify", "get_mask", "torch_bernoulli"])
         .SelectMany(function => Helpers(function, (_, _, _) => [function]));
 
     [TestCaseSource(nameof(Settings))]
@@ -113,6 +116,27 @@ internal sealed class HelperGoldenTests : GoldenFixture
                 if (!double.IsNaN(merged[j]))
                     Assert.That(delta[j] * merged[j] > 0, Is.EqualTo(agrees), $"model {i}, element {j}");
             }
+        }
+    }
+
+    [TestCaseSource(nameof(Draws))]
+    public void Bernoulli_draws_are_torchs(GoldenFolder folder, string id, JsonElement helper)
+    {
+        uint seed = helper.GetProperty("seed").GetUInt32();
+        int[] expected = [.. helper.GetProperty("result").EnumerateArray().Select(bit => bit.GetInt32())];
+        var working = WorkingType.Of(helper.GetProperty("dtype").GetString()!);
+        byte[] bits = new byte[(expected.Length + 7) / 8];
+        new Mt19937(seed).Bernoulli(working.Round((float)helper.GetProperty("p").GetDouble()), expected.Length, bits);
+        int[] drawn = [.. expected.Select((_, i) => (bits[i / 8] >> (i % 8)) & 1)];
+        Assert.That(drawn, Is.EqualTo(expected), $"{folder.Name}/{id}");
+
+        if (helper.TryGetProperty("rand16", out var uniform))
+        {
+            uint[] words = new uint[16];
+            new Mt19937(seed).Fill(words);
+            Assert.That(
+                words.Select(w => (w & 0xFFFFFF) * Math.ScaleB(1, -24)),
+                Is.EqualTo(uniform.EnumerateArray().Select(u => u.GetDouble())));
         }
     }
 

@@ -20,8 +20,6 @@ internal sealed class RecipeGoldenTests : GoldenFixture
         if (json.TryGetProperty("cli", out var tool))
             Assert.Ignore($"no tool {tool.GetString()}");
         var options = json.GetProperty("options");
-        if (options.TryGetProperty("random_seed", out _))
-            Assert.Ignore("no random numbers of torch");
         if (options.TryGetProperty("safe_serialization", out var safe) && !safe.GetBoolean())
             Assert.Ignore("no output as pytorch_model.bin");
 
@@ -83,6 +81,7 @@ internal sealed class RecipeGoldenTests : GoldenFixture
         Threads = 1,
         Lenient = true,
         ModelRoot = folder.Location,
+        Seed = options.TryGetProperty("random_seed", out var seed) ? seed.GetUInt64() : 0,
         MaxShardBytes = options.TryGetProperty("out_shard_size", out var size)
             ? size.GetInt64()
             : new MergeOptions().MaxShardBytes,

@@ -1,4 +1,5 @@
 using FusionKernels.Execution;
+using FusionKernels.Kernels;
 using FusionKernels.Models;
 using FusionKernels.Planning;
 using FusionKernels.Recipes;
@@ -11,8 +12,10 @@ namespace FusionKernels.Tests.Golden;
 /// <param name="Options">How.</param>
 internal sealed record RecipeRun(string Path, MergeOptions Options)
 {
-    /// <summary>Reads the recipe as mergekit does, ignoring what it does not know.</summary>
-    public Recipe Load() => RecipeReader.Load(Path, lenient: true);
+    /// <summary>
+    /// Reads the recipe as mergekit does, ignoring what it does not know, with torch's random numbers.
+    /// </summary>
+    public Recipe Load() => RecipeReader.Load(Path, lenient: true) with { Rng = RandomGenerator.Torch, Text = null };
 
     /// <summary>
     /// The merge of each tensor as a case, with inputs and parameters from the product's own plan: material to judge
@@ -24,6 +27,7 @@ internal sealed record RecipeRun(string Path, MergeOptions Options)
         using var models = new OpenModels(Options);
         var recipe = Load();
         var plan = Planner.Plan(recipe, Options, models.Open);
+        var masks = DareMasks(plan);
         return [.. plan.Tensors.Values.Select(t => new TensorCase
         {
             Id = t.Spec.Name,
@@ -39,9 +43,31 @@ internal sealed record RecipeRun(string Path, MergeOptions Options)
             Dtype = recipe.Dtype is null ? null : WorkingType.Of(recipe.Dtype),
             OutDtype = recipe.OutDtype is null ? null : WorkingType.Of(recipe.OutDtype),
             IsEmbedding = t.Sources.Any(s => !s.Input.Shape.SequenceEqual(t.Spec.Shape)),
+            Masks = masks.GetValueOrDefault(t.Spec.Name, []),
             Expected = expected[t.Spec.Name],
             TiesAreFree = true,
         })];
+    }
+
+    /// <summary>
+    /// What a DARE recipe without ties and slices drops: drawn straight through, in the order of the tensors' names.
+    /// </summary>
+    private Dictionary<string, GoldenTensor[]> DareMasks(MergePlan plan)
+    {
+        if (!plan.Recipe.MergeMethod.StartsWith("dare", StringComparison.Ordinal))
+            return [];
+        var generator = new Mt19937((uint)Options.Seed);
+        var working = WorkingType.Of(plan.Recipe.Dtype!);
+        return plan.Tensors.Values.OrderBy(t => t.Spec.Name, StringComparer.Ordinal)
+            .ToDictionary(t => t.Spec.Name, t => t.Sources.Select(s => Draw(t, s)).ToArray());
+
+        GoldenTensor Draw(PlannedTensor tensor, PlannedSource source)
+        {
+            byte[] bits = new byte[(tensor.Length + 7) / 8];
+            generator.Bernoulli(working.Round((float)source["density"]), (int)tensor.Length, bits);
+            byte[] mask = [.. Enumerable.Range(0, (int)tensor.Length).Select(i => (byte)((bits[i / 8] >> (i % 8)) & 1))];
+            return new GoldenTensor("U8", tensor.Spec.Shape, mask);
+        }
     }
 
     private static unsafe GoldenTensor Read(ModelTensor tensor)

@@ -31,7 +31,7 @@ internal static class InMemoryMerge
         {
             var plan = Planner.Plan(recipe, options, Open);
             var store = new MemoryStore();
-            Merge.Run(plan, options, store, "memory", masks ?? new PhiloxMasks(options.Seed), null, default);
+            Merge.Run(plan, options, store, "memory", masks, null, default);
             return plan.Layout.Shards.SelectMany(shard => shard.Tensors.Select(t => new MemoryTensor(
                     t.Name, t.Dtype, t.Shape, store[shard.FileName].AsSpan((int)t.Offset, (int)t.ByteLength).ToArray())))
                 .ToDictionary(t => t.Name);
@@ -77,7 +77,8 @@ internal static class InMemoryMerge
         }
 
         /// <inheritdoc/>
-        public Mask Draw(string tensor, int ordinal, double density) => Mask.FromBits((byte*)_bits.Dequeue());
+        public Mask Draw(TensorMerge tensor, PlannedSource model, double density) =>
+            Mask.FromBits((byte*)_bits.Dequeue());
 
         public void Dispose() => _owned.ForEach(p => System.Runtime.InteropServices.NativeMemory.Free((void*)p));
     }
