@@ -5,7 +5,7 @@ namespace FusionKernels.Kernels.Tests;
 /// </summary>
 internal static unsafe class CombineCase
 {
-    public const int Rules = 13, Mixtures = 7;
+    public const int Rules = 13, Mixtures = 8;
 
     /// <summary>Runs rule number <paramref name="rule"/>.</summary>
     public static void Run(IKernelStream stream, int rule, in Chunk chunk, Operand output)
@@ -68,6 +68,7 @@ internal static unsafe class CombineCase
                 3 => Mask.Magnitude(BitConverter.SingleToUInt32Bits(0.5f), first + (length / 2) - 1),
                 4 => tensors.Bits(first + length),
                 5 => Mask.Dropping(new Philox(43, (ulong)model), model % 2),
+                6 => Mask.Band(0x3E80_0000, first + (length / 3), 0x3F00_0000, first + (length / 2)),
                 _ => default,
             };
             float scale = kind is 1 or 2 ? 1 / 0.7f : 1;

@@ -3,7 +3,7 @@ namespace FusionKernels.Kernels.Tests;
 /// <summary>WriteMask: every width against the reference, and the reference against the masks' definitions.</summary>
 public sealed unsafe class MaskTests
 {
-    private const uint Half = 0x3F00_0000;
+    private const uint Quarter = 0x3E80_0000, Half = 0x3F00_0000, NaN = 0x7FC0_0000;
 
     [Test]
     public void Every_length_and_kind_gives_the_bits_of_the_reference(
@@ -21,7 +21,10 @@ public sealed unsafe class MaskTests
             [
                 default, Mask.Magnitude(Half, first - 1), Mask.Magnitude(Half, first + (length / 2)),
                 Mask.Magnitude(Half, long.MaxValue), Mask.Magnitude(0, -1), Mask.Magnitude(0x7FFF_FFFF, 0),
-                Mask.Dropping(new Philox(1, 2), 0.9), tensors.Bits(first + length),
+                Mask.Dropping(new Philox(1, 2), 0.9), tensors.Bits(first + length), Mask.None,
+                Mask.Band(Quarter, first - 1, Half, first + length), Mask.Band(0, first, NaN, first + (length / 2)),
+                Mask.Band(Quarter, first + (length / 3), Half, first + (length / 2)),
+                Mask.Band(Half, first + (length / 3), Half, first + (length / 2)), Mask.Band(0, -1, uint.MaxValue, 0),
             ];
             foreach (Mask mask in masks)
             {
@@ -45,6 +48,19 @@ public sealed unsafe class MaskTests
         AssertKept(values, Mask.Magnitude(Half, 9), 0, 1, 3, 4, 5, 6, 7, 9);
         AssertKept(values, Mask.Magnitude(Half, -1), 3, 5, 6);
         AssertKept(values, Mask.Magnitude(0, long.MaxValue), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9);
+    }
+
+    [Test]
+    public void A_band_drops_the_first_ties_at_its_low_end_and_keeps_the_first_at_its_high_end()
+    {
+        float[] values = [0.5f, -0.25f, 0.25f, -1, 0.5f, float.NaN, 0.3f, -0.5f, 0, 0.25f];
+        AssertKept(values, Mask.Band(Quarter, 2, Half, 4), 0, 4, 6, 9);
+        AssertKept(values, Mask.Band(Quarter, -1, Half, -1), 1, 2, 6, 9);
+        AssertKept(values, Mask.Band(Quarter, 9, Half, 9), 0, 4, 6, 7);
+        AssertKept(values, Mask.Band(Half, 0, Half, 4), 4);
+        AssertKept(values, Mask.Band(Half, 4, NaN, 5), 3, 5, 7);
+        AssertKept(values, Mask.Band(0, -1, uint.MaxValue, -1), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9);
+        AssertKept(values, Mask.None);
     }
 
     [Test]

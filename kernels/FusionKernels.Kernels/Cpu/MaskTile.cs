@@ -33,6 +33,9 @@ internal static unsafe class MaskTile
                     (byte*)source.Data.Address, (byte*)basis.Address, mask, first, length, (ulong*)bits);
                 Codec.Select(source.Data.Type, basis.Exists ? basis.Type : source.Data.Type, compare);
                 break;
+            case MaskKind.Band:
+                BandTile.Fill<T>(source, basis, first, length, (ulong*)bits);
+                break;
             case MaskKind.Random:
                 PhiloxLanes.KeepBits(mask.Random, first - before, length + before, mask.DropBelow, bits);
                 ShiftDown((ulong*)bits, words, before);

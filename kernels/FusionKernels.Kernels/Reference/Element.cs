@@ -50,11 +50,14 @@ internal static unsafe class Element
     {
         Mask mask = source.Mask;
         long element = chunk.First + index;
+        uint magnitude = mask.Kind is MaskKind.Magnitude or MaskKind.Band ? Magnitude(chunk, source, index) : 0;
         switch (mask.Kind)
         {
             case MaskKind.Magnitude:
-                uint magnitude = Magnitude(chunk, source, index);
                 return magnitude > mask.ThresholdBits || (magnitude == mask.ThresholdBits && element <= mask.LastTie);
+            case MaskKind.Band:
+                return (magnitude > mask.LowBits || (magnitude == mask.LowBits && element > mask.LastLow))
+                    && (magnitude < mask.HighBits || (magnitude == mask.HighBits && element <= mask.LastHigh));
             case MaskKind.Random:
                 return mask.Random.Word(element) >> 8 >= mask.DropBelow;
             case MaskKind.Bits:

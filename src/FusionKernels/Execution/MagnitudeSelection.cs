@@ -22,6 +22,7 @@ internal static class MagnitudeSelection
     /// <param name="keep">Per model, how many to keep; 0 keeps nothing.</param>
     public static MagnitudeSelector?[] Select(TensorPasses[] tensors, MergeSource[][] sources, ModelTensor[] origins, long[] keep)
     {
+        var samples = new uint[keep.Length][];
         var selectors = keep.Select((k, i) => k == 0 ? null : Begin(k, i)).ToArray();
         while (selectors.Any(s => s is { Done: false }))
         {
@@ -42,13 +43,15 @@ internal static class MagnitudeSelection
 
         return selectors;
 
-        // The first bracket comes from a sample that is spread over the tensors by their sizes.
+        // The first bracket comes from a sample that is spread over the tensors by their sizes. A model of which several thresholds are
+        // wanted is sampled once.
         MagnitudeSelector Begin(long k, int model)
         {
             long total = tensors.Sum(t => t.Length);
-            uint[] sample = tensors.SelectMany((t, i) =>
+            int first = Array.FindIndex(sources[0], s => ReferenceEquals(s.Input, sources[0][model].Input));
+            samples[first] ??= tensors.SelectMany((t, i) =>
                 t.SampleMagnitudes(sources[i][model], Origin(i), Math.Max(1, (long)(SampleSize * (Int128)t.Length / total)))).ToArray();
-            return MagnitudeSelector.FromSample(k, total, sample);
+            return MagnitudeSelector.FromSample(k, total, samples[first]);
         }
 
         ModelTensor? Origin(int tensor) => origins.Length == 0 ? null : origins[tensor];

@@ -65,7 +65,7 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
             if (source.Ties is { } ties)
             {
                 var alone = new Chunk { First = first, Length = count, Base = basis, Sources = kernelSources.Slice(i, 1) };
-                kernelSources[i] = kernelSources[i] with { Mask = ties.Resolve(worker.Stream, alone, (int)(first / context.ChunkElements)) };
+                kernelSources[i] = kernelSources[i] with { Mask = ties(worker.Stream, alone, (int)(first / context.ChunkElements)) };
             }
         }
 

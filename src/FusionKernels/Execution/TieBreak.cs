@@ -3,7 +3,7 @@ using FusionKernels.Kernels;
 namespace FusionKernels.Execution;
 
 /// <summary>
-/// Which of the elements that equal a magnitude threshold are kept: those of lowest index, so many that exactly k elements are kept in
+/// Which of the elements that equal a magnitude threshold are taken: those of lowest index, so many that exactly k elements are kept in
 /// all. A chunk's answer depends on how many ties precede it. Chunks are handed out in order, so each counts its own ties, waits for the
 /// count before it, which an earlier chunk is about to know, and passes the sum on: no pass over the data is spent on it.
 /// </summary>
@@ -17,11 +17,11 @@ internal sealed class TieBreak(uint bits, long kept, int chunks, CancellationTok
     private readonly long[] _before = [0, .. Enumerable.Repeat(Unknown, chunks)];
     private volatile bool _abandoned;
 
-    /// <summary>The mask of the model within a chunk.</summary>
+    /// <summary>The index of the last tie that is kept within a chunk; -1 where none is, the largest number where all are.</summary>
     /// <param name="stream">Where to count.</param>
     /// <param name="chunk">The chunk, with this model as its only source.</param>
     /// <param name="index">Which chunk it is.</param>
-    public Mask Resolve(IKernelStream stream, in Chunk chunk, int index)
+    public long Last(IKernelStream stream, in Chunk chunk, int index)
     {
         try
         {
@@ -37,11 +37,11 @@ internal sealed class TieBreak(uint bits, long kept, int chunks, CancellationTok
 
             long before = _before[index];
             if (before >= kept)
-                return Mask.Magnitude(bits, Unknown);
+                return -1;
             if (after <= kept)
-                return Mask.Magnitude(bits, long.MaxValue);
+                return long.MaxValue;
             long rank = kept - before - 1;
-            return Mask.Magnitude(bits, stream.FindTie(chunk, bits, ref rank));
+            return stream.FindTie(chunk, bits, ref rank);
         }
         catch
         {

@@ -72,6 +72,12 @@ public abstract class MergeMethod
     /// <summary>The output dtype when the recipe names none.</summary>
     public virtual DtypeRule OutputDtype => Base == BaseUse.Required ? DtypeRule.Base : DtypeRule.Promoted;
 
+    /// <summary>Why a model's parameters for one tensor cannot be used, or <c>null</c>; asked before anything is written.</summary>
+    internal virtual string? Objection(PlannedSource model) => null;
+
+    /// <summary>What a careful user should know about the planned tensors, one line each.</summary>
+    internal virtual IEnumerable<string> Warnings(IEnumerable<PlannedTensor> tensors) => [];
+
     /// <summary>
     /// Whether merging a tensor draws a random number for each of its elements in a model, with the values that its
     /// parameters have there.

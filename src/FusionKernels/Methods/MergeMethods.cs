@@ -13,6 +13,8 @@ public static class MergeMethods
         new Ties(),
         new DareLinear(),
         new DareTies(),
+        new Breadcrumbs(),
+        new BreadcrumbsTies(),
         new Slerp(),
         new MultiSlerp(),
         new Karcher(),

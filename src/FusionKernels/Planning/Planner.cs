@@ -162,6 +162,7 @@ internal sealed class Planner
             throw new MergeException(MergeError.Models, string.Join("; ", _mismatches.Take(MismatchesShown)) + more);
         }
 
+        _warnings.AddRange(_method.Warnings(tensors.Values.Where(t => !t.IsCopy)));
         return new MergePlan
         {
             Recipe = _recipe,
@@ -206,7 +207,7 @@ internal sealed class Planner
             return null;
 
         var sources = found.Where((_, i) => !left[i])
-            .Select(f => new PlannedSource(f.Source.Model.Ordinal, f.Input!, Evaluate(f.Source, slot, f.Input!.Name))).ToArray();
+            .Select(f => PlanSource(f.Source, f.Input!, slot)).ToArray();
         var spec = new TensorSpec(name, dtype ?? OwnDtype(basis, sources), shape);
 
         // Nothing to merge into the base: the base it is.
@@ -221,6 +222,13 @@ internal sealed class Planner
             Parameters = Evaluate(null, slot, name),
             Length = Elements.Count(shape),
         };
+    }
+
+    private PlannedSource PlanSource(SliceSource source, ModelTensor input, OutputSlot slot)
+    {
+        var planned = new PlannedSource(source.Model.Ordinal, input, Evaluate(source, slot, input.Name));
+        return _method.Objection(planned) is not { } objection ? planned
+            : throw new MergeException(MergeError.Recipe, $"{_method.Name}: {objection} ({source.Model.Path}, {input.Name})");
     }
 
     // A checkpoint that ties its head to its embedding stores one of the two; the head is merged when any model stores it.

@@ -23,6 +23,14 @@ internal static class InMemoryMerge
         Recipe recipe,
         IReadOnlyDictionary<string, MemoryTensor[]> models,
         MergeOptions? options = null,
+        IRandomMasks? masks = null) => Run(recipe, models, out _, options, masks);
+
+    /// <summary>Merges, and hands out the report.</summary>
+    public static Dictionary<string, MemoryTensor> Run(
+        Recipe recipe,
+        IReadOnlyDictionary<string, MemoryTensor[]> models,
+        out MergeReport report,
+        MergeOptions? options = null,
         IRandomMasks? masks = null)
     {
         options ??= new MergeOptions { Threads = 1 };
@@ -31,7 +39,7 @@ internal static class InMemoryMerge
         {
             var plan = Planner.Plan(recipe, options, Open);
             var store = new MemoryStore();
-            Merge.Run(plan, options, store, "memory", masks, null, default);
+            report = Merge.Run(plan, options, store, "memory", masks, null, default);
             return plan.Layout.Shards.SelectMany(shard => shard.Tensors.Select(t => new MemoryTensor(
                     t.Name, t.Dtype, t.Shape, store[shard.FileName].AsSpan((int)t.Offset, (int)t.ByteLength).ToArray())))
                 .ToDictionary(t => t.Name);
