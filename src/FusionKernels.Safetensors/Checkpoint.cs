@@ -6,24 +6,30 @@ namespace FusionKernels.Safetensors;
 public sealed class Checkpoint : IDisposable
 {
     // The spellings of transformers, peft and diffusers, in the order in which they are looked for.
-    private static readonly string[] Stems = ["model", "adapter_model", "diffusion_pytorch_model"];
+    private static readonly string[] UsualNames =
+    [
+        "model.safetensors", "adapter_model.safetensors", "diffusion_pytorch_model.safetensors",
+        "pytorch_model.bin", "adapter_model.bin", "diffusion_pytorch_model.bin",
+    ];
 
-    private readonly SafetensorsFile[] shards;
+    private static readonly string[] PickleEndings = [".bin", ".pt", ".pth"];
+
+    private readonly ShardFile[] shards;
     private readonly CheckpointTensor[] tensors;
     private readonly Dictionary<string, CheckpointTensor> byName;
     private readonly List<string> warnings;
 
-    private Checkpoint(string folder, SafetensorsFile[] shards, List<string> warnings)
+    private Checkpoint(string folder, ShardFile[] shards, List<string> warnings)
     {
         Folder = folder;
         this.shards = shards;
         this.warnings = warnings;
-        tensors = new CheckpointTensor[shards.Sum(shard => shard.Header.Tensors.Count)];
+        tensors = new CheckpointTensor[shards.Sum(shard => shard.Tensors.Count)];
         byName = new Dictionary<string, CheckpointTensor>(tensors.Length);
         int next = 0;
-        foreach (SafetensorsFile shard in shards)
+        foreach (ShardFile shard in shards)
         {
-            foreach (TensorInfo info in shard.Header.Tensors)
+            foreach (TensorInfo info in shard.Tensors)
             {
                 var tensor = new CheckpointTensor(shard, info);
                 tensors[next++] = tensor;
@@ -41,12 +47,12 @@ public sealed class Checkpoint : IDisposable
     public string Folder { get; }
 
     /// <summary>The files, by name.</summary>
-    public IReadOnlyList<SafetensorsFile> Shards => shards;
+    public IReadOnlyList<ShardFile> Shards => shards;
 
     /// <summary>All tensors: shard by shard, in the order of their bytes.</summary>
     public IReadOnlyList<CheckpointTensor> Tensors => tensors;
 
-    /// <summary>The <c>__metadata__</c> of the first shard.</summary>
+    /// <summary>The metadata of the first shard.</summary>
     public IReadOnlyDictionary<string, string> Metadata => shards[0].Metadata;
 
     /// <summary>What is odd about the checkpoint, but keeps nobody from reading it. One line each.</summary>
@@ -54,8 +60,9 @@ public sealed class Checkpoint : IDisposable
 
     /// <summary>Opens a checkpoint.</summary>
     /// <param name="path">
-    /// A <c>.safetensors</c> file, an index file, or a folder with an index, with a single file of a usual name
-    /// (<c>model</c>, <c>adapter_model</c>, <c>diffusion_pytorch_model</c>), or with exactly one safetensors file.
+    /// A safetensors file, a file of torch.save (<c>.bin</c>, <c>.pt</c>, <c>.pth</c>), an index file, or a folder with
+    /// an index or a single file of a usual name (<c>model.safetensors</c>, <c>adapter_model</c>,
+    /// <c>diffusion_pytorch_model</c>, then the same as <c>.bin</c>), or with exactly one safetensors file.
     /// </param>
     /// <param name="options">How to open the files.</param>
     /// <exception cref="SourceUnavailableException">There is no checkpoint, or a file cannot be read.</exception>
@@ -94,7 +101,7 @@ public sealed class Checkpoint : IDisposable
     {
         ArgumentNullException.ThrowIfNull(source);
         string folder = Path.GetDirectoryName(source.Path) ?? "";
-        return new Checkpoint(folder, [SafetensorsFile.Open(source, options)], []);
+        return new Checkpoint(folder, [OpenShard(source, options ?? SafetensorsOptions.Default)], []);
     }
 
     /// <summary>Finds a tensor by its name.</summary>
@@ -104,18 +111,18 @@ public sealed class Checkpoint : IDisposable
     /// <summary>Closes all shards; pointers into their maps are invalid from here on.</summary>
     public void Dispose()
     {
-        foreach (SafetensorsFile shard in shards) shard.Dispose();
+        foreach (ShardFile shard in shards) shard.Dispose();
     }
 
     private static string Locate(string folder, List<string> warnings)
     {
-        foreach (string stem in Stems)
+        foreach (string name in UsualNames)
         {
-            string single = Path.Combine(folder, stem + ".safetensors");
+            string single = Path.Combine(folder, name);
             string index = single + ".index.json";
             if (Path.Exists(index))
             {
-                if (Path.Exists(single)) warnings.Add($"{index}: is used, {stem}.safetensors next to it is not");
+                if (Path.Exists(single)) warnings.Add($"{index}: is used, {name} next to it is not");
                 return index;
             }
 
@@ -134,7 +141,7 @@ public sealed class Checkpoint : IDisposable
 
         return files.Length switch
         {
-            0 => throw new SourceUnavailableException(folder, "holds no safetensors file"),
+            0 => throw new SourceUnavailableException(folder, "holds no safetensors file and no pytorch_model.bin"),
             1 => files[0],
             _ => throw new SourceUnavailableException(
                 folder, $"holds {files.Length} safetensors files and no index that says which belong together"),
@@ -144,7 +151,7 @@ public sealed class Checkpoint : IDisposable
     private static Checkpoint Assemble(
         string folder, string[] paths, SafetensorsOptions options, List<string> warnings, string? indexPath = null)
     {
-        var shards = new List<SafetensorsFile>(paths.Length);
+        var shards = new List<ShardFile>(paths.Length);
         try
         {
             foreach (string path in paths)
@@ -155,19 +162,24 @@ public sealed class Checkpoint : IDisposable
                         FormatError.MissingShard, indexPath, null, $"shard {Path.GetFileName(path)} does not exist");
                 }
 
-                shards.Add(SafetensorsFile.Open(path, options));
+                shards.Add(OpenShard(ShardSource.Open(path, options), options));
             }
 
             return new Checkpoint(folder, [.. shards], warnings);
         }
         catch
         {
-            foreach (SafetensorsFile shard in shards) shard.Dispose();
+            foreach (ShardFile shard in shards) shard.Dispose();
             throw;
         }
     }
 
-    private static unsafe ShardIndex ReadIndex(string path, SafetensorsOptions options)
+    private static ShardFile OpenShard(IShardSource source, SafetensorsOptions options) =>
+        PickleEndings.Contains(Path.GetExtension(source.Path), StringComparer.OrdinalIgnoreCase)
+            ? PickleFile.Open(source)
+            : SafetensorsFile.Open(source, options);
+
+    private static ShardIndex ReadIndex(string path, SafetensorsOptions options)
     {
         using IShardSource source = ShardSource.Open(path, options with { Access = SourceAccess.Read });
         if (source.Length > SafetensorsHeader.MaxLength)
@@ -176,9 +188,8 @@ public sealed class Checkpoint : IDisposable
                 FormatError.InvalidIndex, path, null, $"index exceeds {SafetensorsHeader.MaxLength} bytes");
         }
 
-        // SAFETY: the array is as long as the file and pinned while it is filled.
         byte[] text = new byte[source.Length];
-        fixed (byte* room = text) source.Fetch(0, text.Length, room);
+        source.Read(0, text);
         return ShardIndex.Parse(text, path);
     }
 

@@ -3,16 +3,16 @@ namespace FusionKernels.Safetensors;
 /// <summary>A tensor of a checkpoint, with the shard that holds it.</summary>
 public sealed class CheckpointTensor
 {
-    internal CheckpointTensor(SafetensorsFile shard, TensorInfo info)
+    internal CheckpointTensor(ShardFile shard, TensorInfo info)
     {
         Shard = shard;
         Info = info;
     }
 
     /// <summary>The file.</summary>
-    public SafetensorsFile Shard { get; }
+    public ShardFile Shard { get; }
 
-    /// <summary>The entry in the file's header.</summary>
+    /// <summary>The file's entry for it.</summary>
     public TensorInfo Info { get; }
 
     /// <summary>The name, unique in the checkpoint.</summary>
@@ -30,10 +30,10 @@ public sealed class CheckpointTensor
     /// <summary>Bytes stored.</summary>
     public long ByteLength => Info.ByteLength;
 
-    /// <inheritdoc cref="SafetensorsFile.Fetch"/>
+    /// <inheritdoc cref="ShardFile.Fetch"/>
     public unsafe byte* Fetch(long byteOffset, nint byteLength, byte* scratch) =>
         Shard.Fetch(Info, byteOffset, byteLength, scratch);
 
-    /// <inheritdoc cref="SafetensorsFile.Read"/>
+    /// <inheritdoc cref="ShardFile.Read"/>
     public void Read(long byteOffset, Span<byte> destination) => Shard.Read(Info, byteOffset, destination);
 }

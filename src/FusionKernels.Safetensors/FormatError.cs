@@ -45,7 +45,10 @@ public enum FormatError
     /// <summary>The index is not a JSON object with a <c>weight_map</c> from tensor names to file names.</summary>
     InvalidIndex,
 
-    /// <summary>The index names a shard by anything but a plain file name that ends in <c>.safetensors</c>.</summary>
+    /// <summary>
+    /// The index names a shard by anything but a plain file name that ends in <c>.safetensors</c>, or in <c>.bin</c> in
+    /// a <c>.bin.index.json</c>.
+    /// </summary>
     UnsafeShardName,
 
     /// <summary>The index names a shard that is not there.</summary>
@@ -59,4 +62,16 @@ public enum FormatError
 
     /// <summary>Two shards hold a tensor of the same name.</summary>
     DuplicateTensor,
+
+    /// <summary>The file is not the zip archive that torch.save writes, or is a damaged one.</summary>
+    InvalidArchive,
+
+    /// <summary>The pickle is damaged, larger than any real one, or describes something other than tensors.</summary>
+    InvalidPickle,
+
+    /// <summary>The pickle asks for a class or function that is no part of a tensor. Nothing is ever run.</summary>
+    ForbiddenGlobal,
+
+    /// <summary>The elements of a pickled tensor do not follow each other in memory in row-major order.</summary>
+    NotContiguous,
 }

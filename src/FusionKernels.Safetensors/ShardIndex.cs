@@ -3,10 +3,14 @@ using System.Text.Unicode;
 
 namespace FusionKernels.Safetensors;
 
-/// <summary>The content of a <c>*.safetensors.index.json</c>.</summary>
+/// <summary>The content of a <c>*.safetensors.index.json</c> or <c>*.bin.index.json</c>.</summary>
 internal sealed class ShardIndex
 {
     private readonly Dictionary<string, string> weightMap = [];
+    private readonly string ending;
+
+    private ShardIndex(string path) =>
+        ending = path.EndsWith(".bin.index.json", StringComparison.Ordinal) ? ".bin" : ".safetensors";
 
     /// <summary>Tensor name to shard file name; the file names are safe.</summary>
     public IReadOnlyDictionary<string, string> WeightMap => weightMap;
@@ -31,7 +35,7 @@ internal sealed class ShardIndex
 
     private static ShardIndex Read(ReadOnlySpan<byte> text, string path)
     {
-        var index = new ShardIndex();
+        var index = new ShardIndex(path);
         var json = new Utf8JsonReader(text);
         bool mapSeen = false, metadataSeen = false;
         json.Read();
@@ -81,7 +85,7 @@ internal sealed class ShardIndex
                     FormatError.UnsafeShardName,
                     path,
                     tensor,
-                    $"its shard '{shard}' is not a plain file name ending in .safetensors");
+                    $"its shard '{shard}' is not a plain file name ending in {ending}");
             }
 
             if (!weightMap.TryAdd(tensor, shard)) throw Duplicate(path, tensor);
@@ -107,9 +111,9 @@ internal sealed class ShardIndex
 
     // Whoever writes an index writes base names, so nothing else needs to be followed: no separator of any system, no
     // drive or URL, no control character, no folder.
-    private static bool IsPlainFileName(string name) =>
-        name.Length > ".safetensors".Length
-        && name.EndsWith(".safetensors", StringComparison.Ordinal)
+    private bool IsPlainFileName(string name) =>
+        name.Length > ending.Length
+        && name.EndsWith(ending, StringComparison.Ordinal)
         && !name.AsSpan().ContainsAny("/\\:")
         && !name.Any(char.IsControl);
 

@@ -47,6 +47,14 @@ public sealed class BadInputTests : IDisposable
     }
 
     [Test]
+    public void Something_else_under_the_name_of_a_torch_file_is_bad_data()
+    {
+        _folder.Write("old.bin", "cposix\nsystem\n");
+        Tool.Run("inspect", _folder["old.bin"]).AssertFails(ExitCodes.BadData, "old.bin");
+        Tool.Run("merge", Linear("old.bin"), _folder["out"]).AssertFails(ExitCodes.BadData, "old.bin");
+    }
+
+    [Test]
     public void Models_of_different_shapes_are_bad_data()
     {
         string recipe = _folder.Write("recipe.yml", $$"""

@@ -9,7 +9,7 @@ internal sealed class InspectCommand : ToolCommand
 {
     private readonly Argument<string> _path = new("PATH")
     {
-        Description = "A checkpoint folder, an index, or a safetensors file",
+        Description = "A checkpoint folder, an index, a safetensors file, or a file of torch.save",
     };
 
     public InspectCommand()
@@ -67,7 +67,7 @@ internal sealed class InspectCommand : ToolCommand
         {
             ["file"] = Path.GetFileName(shard.Path),
             ["bytes"] = shard.Source.Length,
-            ["data_offset"] = shard.Header.DataOffset,
+            ["data_offset"] = shard.DataOffset,
             ["metadata"] = new JsonObject(shard.Metadata.Select(m => KeyValuePair.Create(m.Key, (JsonNode?)m.Value))),
         })]),
         ["tensors"] = new JsonArray([.. checkpoint.Tensors.Select(tensor => new JsonObject
@@ -77,7 +77,7 @@ internal sealed class InspectCommand : ToolCommand
             ["shape"] = new JsonArray([.. tensor.Shape.Select(dimension => JsonValue.Create(dimension))]),
             ["bytes"] = tensor.ByteLength,
             ["shard"] = Path.GetFileName(tensor.Shard.Path),
-            ["offset"] = tensor.Shard.Header.DataOffset + tensor.Info.Begin,
+            ["offset"] = tensor.Shard.DataOffset + tensor.Info.Begin,
         })]),
         ["total_tensors"] = checkpoint.Tensors.Count,
         ["total_elements"] = checkpoint.Tensors.Sum(tensor => tensor.ElementCount),

@@ -29,6 +29,21 @@ public unsafe interface IShardSource : IDisposable
     /// <exception cref="SourceChangedException">The file became shorter, or was replaced.</exception>
     byte* Fetch(long offset, nint length, byte* scratch);
 
+    /// <summary>Copies bytes.</summary>
+    /// <param name="offset">First byte, from the start of the file.</param>
+    /// <param name="destination">Filled as a whole.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not inside the file.</exception>
+    /// <exception cref="SourceChangedException">The file became shorter, or was replaced.</exception>
+    void Read(long offset, Span<byte> destination)
+    {
+        // SAFETY: the destination is pinned while Fetch may fill it; a map's range was checked by Fetch.
+        fixed (byte* room = destination)
+        {
+            byte* bytes = Fetch(offset, destination.Length, room);
+            if (bytes != room) new ReadOnlySpan<byte>(bytes, destination.Length).CopyTo(destination);
+        }
+    }
+
     /// <summary>Asks the system for the file's stamp again.</summary>
     /// <exception cref="SourceChangedException">It is not the one of <see cref="Stamp"/>.</exception>
     void CheckUnchanged();

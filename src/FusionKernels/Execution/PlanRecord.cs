@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using FusionKernels.Planning;
 using FusionKernels.Recipes;
+using FusionKernels.Safetensors;
 
 namespace FusionKernels.Execution;
 
@@ -70,21 +71,16 @@ internal sealed record PlanRecord
 internal sealed record SourceRecord(string Path, long Bytes, long ModifiedNanoseconds, ulong Inode, uint HeaderCrc32C)
 {
     /// <summary>Makes the record of an opened shard.</summary>
-    public static SourceRecord Of(Safetensors.SafetensorsFile shard)
+    public static SourceRecord Of(ShardFile shard)
     {
         var stamp = shard.Source.Stamp;
-        return new SourceRecord(shard.Path, stamp.Size, stamp.ModifiedNs, stamp.Inode, Crc32C.OfRange(Read, 0, shard.Header.DataOffset));
+        var (begin, end) = shard.HeaderRange;
+        uint header = Crc32C.OfRange(Read, begin, end - begin);
+        return new SourceRecord(shard.Path, stamp.Size, stamp.ModifiedNs, stamp.Inode, header);
 
-        unsafe int Read(long offset, Span<byte> destination)
+        int Read(long offset, Span<byte> destination)
         {
-            // SAFETY: the destination is pinned while Fetch may fill it.
-            fixed (byte* room = destination)
-            {
-                byte* bytes = shard.Source.Fetch(offset, destination.Length, room);
-                if (bytes != room)
-                    new ReadOnlySpan<byte>(bytes, destination.Length).CopyTo(destination);
-            }
-
+            shard.Source.Read(offset, destination);
             return destination.Length;
         }
     }

@@ -13,7 +13,7 @@ internal abstract class Model : IDisposable
     public abstract IReadOnlyCollection<ModelTensor> Tensors { get; }
 
     /// <summary>Every file that gives tensor bytes.</summary>
-    public abstract IEnumerable<SafetensorsFile> Shards { get; }
+    public abstract IEnumerable<ShardFile> Shards { get; }
 
     /// <summary>Finds a tensor by its name.</summary>
     public abstract bool TryGet(string name, [MaybeNullWhen(false)] out ModelTensor tensor);

@@ -17,7 +17,7 @@ internal sealed class StoredModel(Checkpoint checkpoint) : Model
     public override IReadOnlyCollection<ModelTensor> Tensors => _byName.Values;
 
     /// <inheritdoc/>
-    public override IEnumerable<SafetensorsFile> Shards => checkpoint.Shards;
+    public override IEnumerable<ShardFile> Shards => checkpoint.Shards;
 
     /// <inheritdoc/>
     public override bool TryGet(string name, [MaybeNullWhen(false)] out ModelTensor tensor) => _byName.TryGetValue(name, out tensor);

@@ -29,5 +29,5 @@ internal sealed unsafe class StoredTensor(CheckpointTensor stored) : ModelTensor
 
     /// <inheritdoc/>
     public override void Prefetch() =>
-        stored.Shard.Source.Prefetch(stored.Shard.Header.DataOffset + stored.Info.Begin, stored.ByteLength);
+        stored.Shard.Source.Prefetch(stored.Shard.DataOffset + stored.Info.Begin, stored.ByteLength);
 }

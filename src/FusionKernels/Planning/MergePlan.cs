@@ -27,7 +27,7 @@ internal sealed class MergePlan
     public PlannedModel Donor => Base ?? Models[0];
 
     /// <summary>Every input shard.</summary>
-    public IEnumerable<SafetensorsFile> InputShards =>
+    public IEnumerable<ShardFile> InputShards =>
         Models.Concat(Base is null ? [] : [Base]).SelectMany(m => m.Input.Shards).Distinct();
 
     /// <summary>The output tensors by name.</summary>
