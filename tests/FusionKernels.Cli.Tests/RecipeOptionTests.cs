@@ -1,3 +1,6 @@
+using System.Runtime.InteropServices;
+using FusionKernels.Safetensors;
+
 namespace FusionKernels.Cli.Tests;
 
 /// <summary>Options that stand for a key of the recipe.</summary>
@@ -19,6 +22,26 @@ public sealed class RecipeOptionTests : IDisposable
         Assert.That(Weights("option"), Is.Not.EqualTo(Weights("philox")));
         Merge(Path.Combine(_folder["option"], "mergekit_config.yml"), "again");
         Assert.That(Weights("again"), Is.EqualTo(Weights("key")));
+    }
+
+    [Test]
+    public void Missing_decides_about_tensors_that_a_model_lacks()
+    {
+        float[] values = [1, 2];
+        TensorSpec shared = new("shared", Dtype.F32, [2]), own = new("own", Dtype.F32, [2]);
+        byte[] bytes = MemoryMarshal.AsBytes(values.AsSpan()).ToArray();
+        SafetensorsWriter.Write(Path.Combine(_folder["whole"], "model.safetensors"), [(shared, bytes), (own, bytes)]);
+        SafetensorsWriter.Write(Path.Combine(_folder["partial"], "model.safetensors"), [(shared, bytes)]);
+        string recipe = _folder.Write("linear.yml", $$"""
+            merge_method: linear
+            models: [{model: {{_folder["whole"]}}}, {model: {{_folder["partial"]}}}]
+            parameters: {weight: 1}
+            """);
+        Tool.Run("merge", recipe, _folder["refused"]).AssertFails(ExitCodes.BadData, "own: missing from");
+        var merged = Tool.Run("merge", recipe, _folder["skipped"], "--missing", "skip").Succeeds();
+        Assert.That(merged.Error, Does.Contain("partial: lacks own; it is left out"));
+        Tool.Run("merge", recipe, _folder["based"], "--missing", "base")
+            .AssertFails(ExitCodes.Usage, "needs a 'base_model'");
     }
 
     private void Merge(string recipe, string output, params string[] options) =>

@@ -24,6 +24,7 @@ public class UsageTests
     [TestCase("--access", "guess")]
     [TestCase("--seed", "-1")]
     [TestCase("--rng", "dice")]
+    [TestCase("--missing", "guess")]
     public void A_bad_option_value_is_refused_and_named(string option, string value) =>
         Tool.Run("merge", "recipe.yml", "out", option, value).AssertFails(ExitCodes.Usage, value);
 

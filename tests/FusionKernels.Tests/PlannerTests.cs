@@ -1,3 +1,5 @@
+using FusionKernels.Execution;
+using FusionKernels.Planning;
 using FusionKernels.Recipes;
 using FusionKernels.Safetensors;
 using FusionKernels.Tests.InMemory;
@@ -20,6 +22,13 @@ public class PlannerTests
         Assert.That(error.Kind, Is.EqualTo(kind), error.Message);
         Assert.That(error.Message, Does.Not.Contain("\n"));
         return error.Message;
+    }
+
+    private static IReadOnlyList<string> Warnings(Recipe recipe, Dictionary<string, MemoryTensor[]> models)
+    {
+        using var folder = new TemporaryModels(models);
+        using var open = new OpenModels(new MergeOptions { ModelRoot = folder.Root });
+        return Planner.Plan(recipe, new MergeOptions(), open.Open).Warnings;
     }
 
     [Test]
@@ -60,6 +69,72 @@ public class PlannerTests
         var narrow = ToyModels.F32("a", [2], [1, 2]);
         string message = Refusal(Linear("m0", "m1"), Models([], [wide, Weight], [narrow]), MergeError.Models);
         Assert.That(message, Does.Contain("a: shapes differ").And.Contain(Weight.Name + ": missing from m1"));
+    }
+
+    [Test]
+    public void A_model_without_a_tensor_is_skipped_when_the_recipe_says_so()
+    {
+        var other = ToyModels.F32("other", [2], [4, 8]);
+        var models = Models([], [Weight, other], [other], [ToyModels.F32(Weight.Name, [2], [5, 6]), other]);
+        var recipe = Linear("m0", "m1", "m2") with { MissingTensors = MissingTensors.Skip };
+        Assert.That(InMemoryMerge.Run(recipe, models)[Weight.Name].Floats(), Is.EqualTo(new[] { 3f, 4f }));
+        string expected = $"m1: lacks {Weight.Name}; it is left out of their merge";
+        Assert.That(Warnings(recipe, models), Is.EqualTo(new[] { expected }));
+    }
+
+    [Test]
+    public void The_base_stands_for_a_missing_tensor_when_the_recipe_says_so()
+    {
+        var other = ToyModels.F32("other", [2], [0, 0]);
+        var models = Models([Weight, other], [other], [ToyModels.F32(Weight.Name, [2], [5, 6]), other]);
+        var recipe = Recipe.For("task_arithmetic").WithBase("base").Add("m0").Add("m1")
+            .With("weight", 1).With("normalize", 1);
+        Assert.That(Refusal(recipe, models, MergeError.Models), Does.Contain($"{Weight.Name}: missing from m0"));
+        float[] Merged(MissingTensors missing) =>
+            InMemoryMerge.Run(recipe with { MissingTensors = missing }, models)[Weight.Name].Floats();
+        Assert.That(Merged(MissingTensors.Base), Is.EqualTo(new[] { 3f, 4f }));
+        Assert.That(Merged(MissingTensors.Skip), Is.EqualTo(new[] { 5f, 6f }));
+
+        var linear = Linear("m0", "m1").WithBase("base") with { MissingTensors = MissingTensors.Base };
+        Assert.That(InMemoryMerge.Run(linear, models)[Weight.Name].Floats(), Is.EqualTo(new[] { 3f, 4f }));
+        linear = linear with { BaseModel = null };
+        Assert.That(Refusal(linear, models, MergeError.Recipe), Does.Contain("needs a 'base_model'"));
+    }
+
+    [TestCase(MissingTensors.Skip)]
+    [TestCase(MissingTensors.Base)]
+    public void A_tensor_that_the_base_lacks_is_refused(MissingTensors missing)
+    {
+        var recipe = Recipe.For("task_arithmetic").WithBase("base").Add("m0").With("weight", 1)
+            with { MissingTensors = missing };
+        Assert.That(Refusal(recipe, Models([], [Weight]), MergeError.Models), Does.Contain("missing from the base"));
+    }
+
+    [Test]
+    public void Where_no_model_remains_the_base_is_copied_and_where_too_few_do_the_tensor_is_left_out()
+    {
+        var other = ToyModels.F32("other", [2], [0, 0]);
+        var models = Models([Weight, other], [Weight, other], [other]);
+        var stock = Recipe.For("model_stock").WithBase("base").Add("m0").Add("m1")
+            with { MissingTensors = MissingTensors.Skip };
+        Assert.That(InMemoryMerge.Run(stock, models).Keys, Is.EqualTo(new[] { "other" }));
+        Assert.That(Warnings(stock, models), Has.Some.Contains($"{Weight.Name}: left out of the output"));
+        models["m0"] = [other];
+        Assert.That(InMemoryMerge.Run(stock, models)[Weight.Name].Floats(), Is.EqualTo(new[] { 1f, 2f }));
+    }
+
+    [Test]
+    public void A_lenient_merge_skips_models_without_an_optional_tensor_only()
+    {
+        var head = ToyModels.F32("lm_head.weight", [1, 2], [3, 6]);
+        var models = Models([], [Weight, head], [Weight]);
+        var recipe = Linear("m0", "m1");
+        Assert.That(Refusal(recipe, models, MergeError.Models), Does.Contain("lm_head.weight: missing from m1"));
+        var merged = InMemoryMerge.Run(recipe, models, new MergeOptions { Threads = 1, Lenient = true });
+        Assert.That(merged["lm_head.weight"].Floats(), Is.EqualTo(new[] { 3f, 6f }));
+        models["m1"] = [head];
+        string refusal = Refusal(recipe, models, MergeError.Models, lenient: true);
+        Assert.That(refusal, Does.Contain($"{Weight.Name}: missing from m1"));
     }
 
     [Test]

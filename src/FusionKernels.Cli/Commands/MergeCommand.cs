@@ -39,6 +39,11 @@ internal sealed class MergeCommand : ToolCommand
         Description = "Generator of random masks, instead of the recipe's: torch draws what mergekit draws",
     };
 
+    private readonly Option<MissingTensors?> _missing = new("--missing")
+    {
+        Description = "A tensor that a model lacks: refuse it, skip the model, or take the base's",
+    };
+
     private readonly Option<long> _shardSize = SizeOption(
         "--max-shard-size", "Largest output shard [default: 5GB]", "--out-shard-size");
 
@@ -69,11 +74,13 @@ internal sealed class MergeCommand : ToolCommand
     {
         _device.AcceptOnlyFromAmong(Backends.Devices);
         _access.AcceptOnlyFromAmong("auto", "map", "read");
+        _missing.AcceptOnlyFromAmong("refuse", "skip", "base");
         _rng.AcceptOnlyFromAmong("philox", "torch");
         Add(_recipe);
         Add(_output);
         Option[] options =
-            [_device, _memory, _threads, _seed, _rng, _shardSize, _modelRoot, _access, _lenient, _restart];
+            [_device, _memory, _threads, _seed, _rng, _missing, _shardSize, _modelRoot, _access, _lenient,
+             _restart];
         foreach (var option in options)
             Add(option);
     }
@@ -84,6 +91,8 @@ internal sealed class MergeCommand : ToolCommand
         var recipe = RecipeReader.Load(parsed.GetRequiredValue(_recipe), parsed.GetValue(_lenient));
         if (parsed.GetValue(_rng) is { } rng && rng != recipe.Rng)
             recipe = recipe with { Rng = rng, Text = null };
+        if (parsed.GetValue(_missing) is { } missing && missing != recipe.MissingTensors)
+            recipe = recipe with { MissingTensors = missing, Text = null };
         using var backend = Backends.Open(parsed.GetRequiredValue(_device));
         long memory = parsed.GetValue(_memory), shardSize = parsed.GetValue(_shardSize);
         var options = new MergeOptions

@@ -70,7 +70,7 @@ internal static class ModelFiles
 
         if (plan.NamedDtype is { } dtype)
             config[config.ContainsKey("dtype") ? "dtype" : "torch_dtype"] = Elements.NameOf(dtype);
-        if (plan.CutVocabulary is { } rows && config.ContainsKey("vocab_size"))
+        if (plan.Vocabulary is { } rows && config.ContainsKey("vocab_size"))
             config["vocab_size"] = rows;
         if (plan.SlicedLayers is { } layers && LayerKeys.FirstOrDefault(config.ContainsKey) is { } key)
             config[key] = layers;

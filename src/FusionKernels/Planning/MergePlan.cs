@@ -39,11 +39,15 @@ internal sealed class MergePlan
     /// <summary>The output dtype that the recipe names, or <c>null</c>.</summary>
     public required Dtype? NamedDtype { get; init; }
 
-    /// <summary>Rows of the embeddings when a vocabulary was cut, or <c>null</c>.</summary>
-    public required long? CutVocabulary { get; init; }
+    /// <summary>Rows of the output's embedding where the donor's has others, or <c>null</c>.</summary>
+    public long? Vocabulary => Tensors.Values
+        .Where(t => TensorNames.IsEmbedding(t.Spec.Name) && t.Spec.Shape.Count == 2)
+        .Where(t => Donor.Input.TryGet(t.Spec.Name, out var own) && own.Shape[0] != t.Spec.Shape[0])
+        .Select(t => (long?)t.Spec.Shape[0]).FirstOrDefault();
 
-    /// <summary>Whether some model has a head of its own although another one ties it to its embedding.</summary>
-    public required bool UntiedHead { get; init; }
+    /// <summary>Whether the output has a head of its own where the donor ties it to its embedding.</summary>
+    public bool UntiedHead => Tensors.Keys.Any(name =>
+        TensorNames.TiedTo(name).Any(Tensors.ContainsKey) && !Donor.Input.TryGet(name, out _));
 
     /// <summary>Layers of the output when slices decide them, or <c>null</c>.</summary>
     public required int? SlicedLayers { get; init; }

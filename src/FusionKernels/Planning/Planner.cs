@@ -15,8 +15,7 @@ internal sealed class Planner
     private readonly List<string> _warnings = [];
     private readonly List<string> _mismatches = [];
     private readonly Dictionary<string, PlannedModel> _models = [];
-    private long? _cutVocabulary;
-    private bool _untiedHead;
+    private readonly Dictionary<string, List<string>> _lacking = [];
 
     private Planner(Recipe recipe, MergeOptions options)
     {
@@ -31,6 +30,8 @@ internal sealed class Planner
         }
 
         _method = method;
+        if (recipe.MissingTensors == MissingTensors.Base && recipe.BaseModel is null)
+            throw new MergeException(MergeError.Recipe, "'missing_tensors: base' needs a 'base_model'");
     }
 
     /// <summary>Plans a merge.</summary>
@@ -163,6 +164,14 @@ internal sealed class Planner
         }
 
         _warnings.AddRange(_method.Warnings(tensors.Values.Where(t => !t.IsCopy)));
+        foreach (var (path, names) in _lacking)
+        {
+            string more = names.Count > MismatchesShown ? $" and {names.Count - MismatchesShown} more" : "";
+            bool byBase = _recipe.MissingTensors == MissingTensors.Base;
+            string fate = byBase ? "the base's stand for them" : "it is left out of their merge";
+            _warnings.Add($"{path}: lacks {string.Join(", ", names.Take(MismatchesShown))}{more}; {fate}");
+        }
+
         return new MergePlan
         {
             Recipe = _recipe,
@@ -172,8 +181,6 @@ internal sealed class Planner
             Tensors = tensors,
             Layout = OutputLayout.Plan(tensors.Values.Select(t => t.Spec).ToArray(), null, _options.MaxShardBytes),
             NamedDtype = dtype,
-            CutVocabulary = _cutVocabulary,
-            UntiedHead = _untiedHead,
             SlicedLayers = slices[0].Layers is null ? null : slices.Sum(s => s.Layers),
             Warnings = _warnings,
         };
@@ -184,21 +191,16 @@ internal sealed class Planner
         string name = slot.Name;
         var origin = slot.Slice.Origin;
         ModelTensor? basis = origin is null ? null : Find(origin, slot);
-        var found = slot.Slice.Sources.Select(s => (Source: s, Input: Find(s, slot))).ToArray();
         if (origin is not null && basis is null)
         {
             _mismatches.Add($"{slot.NameIn(origin)}: missing from the base {origin.Model.Path}");
             return null;
         }
 
-        string[] lacking = found.Where(f => f.Input is null).Select(f => $"{slot.NameIn(f.Source)}: missing from {f.Source.Model.Path}").ToArray();
-        if (lacking.Length > 0)
-        {
-            _mismatches.AddRange(lacking);
+        var found = FindModels(slot);
+        ModelTensor[] all = [.. basis is null ? [] : new[] { basis }, .. found.Select(f => f.Input)];
+        if (all.Length == 0)
             return null;
-        }
-
-        ModelTensor[] all = [.. basis is null ? [] : new[] { basis }, .. found.Select(f => f.Input!)];
         if (all.Any(t => Elements.Of(t.Dtype) is null))
             return PlanCopy(name, all);
 
@@ -207,12 +209,21 @@ internal sealed class Planner
             return null;
 
         var sources = found.Where((_, i) => !left[i])
-            .Select(f => PlanSource(f.Source, f.Input!, slot)).ToArray();
+            .Select(f => PlanSource(f.Source, f.Input, slot)).ToArray();
         var spec = new TensorSpec(name, dtype ?? OwnDtype(basis, sources), shape);
 
-        // Nothing to merge into the base: the base it is.
+        // Nothing to merge into the base: the base it is. Too few models for a method that needs several: there is
+        // nothing to merge either, and only a method without a base can take the one model's.
         if (sources.Length == 0)
             return Copy(spec, basis!);
+        if (sources.Length < _method.MinModels)
+        {
+            if (sources is [var only] && basis is null)
+                return Copy(spec, only.Input);
+            _warnings.Add($"{name}: left out of the output: {_method.Name} needs {_method.MinModels} models");
+            return null;
+        }
+
         return new PlannedTensor
         {
             Spec = spec,
@@ -231,22 +242,46 @@ internal sealed class Planner
             : throw new MergeException(MergeError.Recipe, $"{_method.Name}: {objection} ({source.Model.Path}, {input.Name})");
     }
 
+    // The models' tensors. One that a model lacks is refused, left out, or replaced by the base's, as the recipe says.
+    private (SliceSource Source, ModelTensor Input)[] FindModels(OutputSlot slot)
+    {
+        var found = slot.Slice.Sources.Select(s => (Source: s, Input: Find(s, slot))).ToArray();
+        bool skips = _recipe.MissingTensors == MissingTensors.Skip
+            || (_options.Lenient && TensorNames.IsOptional(slot.Name));
+        for (int i = 0; i < found.Length; i++)
+        {
+            if (found[i].Input is not null)
+                continue;
+            var source = found[i].Source;
+            string name = slot.NameIn(source);
+            if (_recipe.MissingTensors == MissingTensors.Base)
+                found[i].Input = FindInBase(slot);
+            if (found[i].Input is null && !skips)
+                _mismatches.Add($"{name}: missing from {source.Model.Path}");
+            else if (_lacking.TryGetValue(source.Model.Path, out var names))
+                names.Add(name);
+            else
+                _lacking.Add(source.Model.Path, [name]);
+        }
+
+        return [.. found.Where(f => f.Input is not null).Select(f => (f.Source, f.Input!))];
+    }
+
+    private ModelTensor? FindInBase(OutputSlot slot) =>
+        slot.Slice.Origin is { } origin ? Find(origin, slot)
+        : _recipe.BaseModel is { } path && slot.Layer is null
+            ? Find(new SliceSource(_models[path], 0, RecipeModel.NoParameters), slot)
+        : null;
+
     // A checkpoint that ties its head to its embedding stores one of the two; the head is merged when any model stores it.
-    private ModelTensor? Find(SliceSource source, OutputSlot slot)
+    private static ModelTensor? Find(SliceSource source, OutputSlot slot)
     {
         string name = slot.NameIn(source);
         if (source.Model.Input.TryGet(name, out var tensor))
             return tensor;
-        foreach (string embedding in TensorNames.TiedTo(name))
-        {
-            if (source.Model.Input.TryGet(embedding, out tensor))
-            {
-                _untiedHead = true;
-                return tensor;
-            }
-        }
-
-        return null;
+        return TensorNames.TiedTo(name)
+            .Select(embedding => source.Model.Input.TryGet(embedding, out var tied) ? tied : null)
+            .FirstOrDefault(t => t is not null);
     }
 
     // Integers and truth values (position ids, buffers) are no weights: they must agree in all models, and are copied.
@@ -292,8 +327,6 @@ internal sealed class Planner
             if (all.All(t => t.Shape[0] >= rows))
             {
                 _warnings.Add($"{name}: vocabularies differ ({string.Join(", ", all.Select(t => t.Shape[0]))} rows), the first {rows} rows are merged");
-                if (rows != shape[0])
-                    _cutVocabulary = rows;
                 return [rows, shape[1]];
             }
         }

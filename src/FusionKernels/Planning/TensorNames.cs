@@ -36,6 +36,12 @@ internal static class TensorNames
         EmbeddingSuffixes.Any(s => name.EndsWith(s, StringComparison.Ordinal)
             && (name.Length == s.Length || name[name.Length - s.Length - 1] == '.'));
 
+    /// <summary>
+    /// Whether a model is whole without the tensor: heads, which may be tied, and buffers that its code computes.
+    /// </summary>
+    public static bool IsOptional(string name) =>
+        TiedTo(name).Any() || name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal);
+
     /// <summary>Names of the embeddings that may stand for a head.</summary>
     public static IEnumerable<string> TiedTo(string head) => Ties.Where(t => t.Head == head).Select(t => t.Embedding);
 

@@ -34,6 +34,9 @@ public sealed record Recipe
     /// <summary>Dtype of the output, or <c>null</c> for <see cref="Dtype"/>.</summary>
     public string? OutDtype { get; init; }
 
+    /// <summary>What becomes of tensors that some model lacks.</summary>
+    public MissingTensors MissingTensors { get; init; }
+
     /// <summary>Where random masks come from.</summary>
     public RandomGenerator Rng { get; init; }
 
@@ -107,9 +110,16 @@ public sealed record Recipe
             yaml.Append("dtype: ").Append(Dtype).Append('\n');
         if (OutDtype is not null)
             yaml.Append("out_dtype: ").Append(OutDtype).Append('\n');
-        if (Rng != RandomGenerator.Philox)
-            yaml.Append("rng: ").Append(Rng.ToString().ToLowerInvariant()).Append('\n');
+        AppendChoice("missing_tensors", MissingTensors);
+        AppendChoice("rng", Rng);
         return yaml.ToString();
+
+        void AppendChoice<T>(string key, T choice)
+            where T : struct, Enum
+        {
+            if (!choice.Equals(default(T)))
+                yaml.Append(key).Append(": ").Append(choice.ToString().ToLowerInvariant()).Append('\n');
+        }
 
         void AppendModels(IReadOnlyList<RecipeModel> models, string indent)
         {

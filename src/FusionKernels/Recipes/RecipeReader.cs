@@ -9,7 +9,10 @@ namespace FusionKernels.Recipes;
 public static class RecipeReader
 {
     private static readonly string[] Keys =
-        ["merge_method", "base_model", "models", "slices", "modules", "parameters", "dtype", "out_dtype", "rng"];
+    [
+        "merge_method", "base_model", "models", "slices", "modules", "parameters", "dtype", "out_dtype",
+        "missing_tensors", "rng",
+    ];
 
     private static readonly string[] KeysToCome = ["tokenizer_source", "tokenizer", "chat_template"];
     private static readonly string[] ModuleKeys = ["models", "slices", "parameters"];
@@ -79,6 +82,8 @@ public static class RecipeReader
             Parameters = ReadParameters(Find(keys, "parameters")),
             Dtype = Find(keys, "dtype") is { IsNull: false } d ? d.AsText("dtype") : null,
             OutDtype = Find(keys, "out_dtype") is { IsNull: false } o ? o.AsText("out_dtype") : null,
+            MissingTensors = Find(keys, "missing_tensors") is { } missing
+                ? ReadChoice<MissingTensors>("missing_tensors", missing) : default,
             Rng = Find(keys, "rng") is { } rng ? ReadChoice<RandomGenerator>("rng", rng) : default,
             Text = text,
             Warnings = reading.Warnings,

@@ -7,10 +7,17 @@ namespace FusionKernels.Tests.Golden;
 /// <summary>Runs a case through the product's planner and executor in memory.</summary>
 internal static class ProductMerge
 {
-    /// <summary>The merged tensor. Runs leniently: mergekit ignores parameters and models that do not fit.</summary>
+    /// <summary>The merged tensor of a case that is not dropped.</summary>
+    public static GoldenTensor Run(TensorCase source, params (string Name, string Word)[] words) =>
+        RunOrDrop(source, words) ?? throw new ArgumentException($"{source.Id} was left out of the output");
+
+    /// <summary>
+    /// The merged tensor, or <c>null</c> when it is left out of the output. Runs leniently: mergekit ignores parameters
+    /// and models that do not fit.
+    /// </summary>
     /// <param name="source">The case.</param>
     /// <param name="words">Further parameters of the product, which choose between words.</param>
-    public static GoldenTensor Run(TensorCase source, params (string Name, string Word)[] words)
+    public static GoldenTensor? RunOrDrop(TensorCase source, params (string Name, string Word)[] words)
     {
         var parameters = Settings(source.Parameters);
         foreach (var (name, word) in words)
@@ -25,11 +32,19 @@ internal static class ProductMerge
             OutDtype = source.OutDtype?.LongName,
         };
         var models = source.Models.ToDictionary(m => m.Name, m => new[] { Stored(source.TensorName, m.Tensor) });
+        if (source.IsDropped)
+        {
+            // What mergekit drops is optional and missing from further models.
+            models.Add("lacking", []);
+            recipe = recipe.Add("lacking") with { MissingTensors = MissingTensors.Skip };
+        }
+
         using var masks = new InMemoryMerge.RecordedMasks(source.Masks.Select(m => m.Bytes));
         var options = new MergeOptions { Threads = 1, Lenient = true };
         var output = InMemoryMerge.Run(recipe, models, options, source.Masks.Count > 0 ? masks : null);
-        var merged = output[source.TensorName];
-        return new GoldenTensor(merged.Dtype.WireName(), merged.Shape, merged.Bytes);
+        return output.TryGetValue(source.TensorName, out var merged)
+            ? new GoldenTensor(merged.Dtype.WireName(), merged.Shape, merged.Bytes)
+            : null;
     }
 
     private static Dictionary<string, Setting> Settings(IReadOnlyDictionary<string, double> numbers) =>

@@ -14,7 +14,9 @@ internal static class TensorVerdict
         if (source.Error is not null)
             return refusal is null ? $"merged what mergekit refuses ({source.Error})" : null;
         if (merged is null)
-            return $"refused: {refusal}";
+            return refusal is not null ? $"refused: {refusal}" : source.IsDropped ? null : "left out of the output";
+        if (source.IsDropped)
+            return "not left out of the output";
         var expected = source.Expected!;
         if (expected.Dtype != merged.Dtype)
             return $"dtype {merged.Dtype} instead of {expected.Dtype}";
