@@ -38,7 +38,7 @@ public class MagnitudeSelectorTests
         foreach (uint[] sample in samples)
         {
             foreach (int keep in new[] { 1, (data.Length / 2) + 1, data.Length })
-                AssertSelects(data, MagnitudeSelector.FromSample(keep, data.Length, [.. sample]), passes: 3);
+                AssertSelects(data, MagnitudeSelector.FromSample(keep, data.Length, sample), passes: 3);
         }
     }
 
@@ -74,7 +74,7 @@ public class MagnitudeSelectorTests
         Check.One(
             Config.QuickThrowOnFailure.WithReplay(2, 5).WithMaxTest(300),
             Prop.ForAll(cases.ToArbitrary(), c => AssertSelects(
-                c.Data, MagnitudeSelector.FromSample(c.Keep, c.Data.Length, [.. c.Sample]), passes: 3)));
+                c.Data, MagnitudeSelector.FromSample(c.Keep, c.Data.Length, c.Sample), passes: 3)));
     }
 
     // So near the top the sample gives no upper border, and the wide bracket's bins hold many magnitudes.

@@ -24,6 +24,7 @@ internal sealed unsafe partial class CpuStream<T>
         public byte* Bits;
         public float Scale;
         public float Weight;
+        public uint Lowest;
     }
 
     private interface IMasking
@@ -49,6 +50,19 @@ internal sealed unsafe partial class CpuStream<T>
             TLanes.Splat(input->Scale) * (TLanes.MaskFactor(input->Bits, i) * delta);
     }
 
+    /// <summary>scale * (mask * delta), the mask being magnitudes that reach a threshold.</summary>
+    private readonly struct Thresholded : IMasking
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static TLanes Apply<TLanes>(TLanes delta, CombineInput* input, nint i)
+            where TLanes : struct, ILanes<TLanes>
+        {
+            TLanes lowest = TLanes.SplatBits(input->Lowest);
+            TLanes factor = TLanes.WhereBitsGreater(lowest, TLanes.Abs(delta), TLanes.Splat(0), TLanes.Splat(1));
+            return TLanes.Splat(input->Scale) * (factor * delta);
+        }
+    }
+
     private readonly ref struct CombinePass<TRule> : ICodecPairAction
         where TRule : struct, ICombineRule
     {
@@ -56,7 +70,7 @@ internal sealed unsafe partial class CpuStream<T>
         private readonly Chunk _chunk;
         private readonly TRule _rule;
         private readonly Operand _output;
-        private readonly bool _mixed, _masked;
+        private readonly bool _mixed, _masked, _byThresholds = true;
 
         public CombinePass(CpuStream<T> stream, in Chunk chunk, in TRule rule, Operand output)
         {
@@ -67,6 +81,7 @@ internal sealed unsafe partial class CpuStream<T>
             {
                 _mixed |= source.Data.Type != InputType;
                 _masked |= source.Mask.Kind != MaskKind.All || source.Scale != 1;
+                _byThresholds &= source.Mask.Kind is MaskKind.All or MaskKind.Magnitude;
             }
 
             if (_mixed)
@@ -78,10 +93,10 @@ internal sealed unsafe partial class CpuStream<T>
         /// </summary>
         public ElementType InputType { get; }
 
-        // Where the inputs share a type and nothing is masked, one run of the loop goes from storage to storage.
-        // Otherwise tile by tile: inputs of other types than fp32 are widened into scratch, masks become bits, then
-        // the loop runs over the tile. Tiles follow each other in index order, so an output in place of an input is
-        // written only after its tile has been read.
+        // Where the inputs share a type and masks are thresholds, the loop goes from storage to storage, in one run
+        // between the last elements that ties keep. Otherwise tile by tile: inputs of other types than fp32 are widened
+        // into scratch, other masks become bits, then the loop runs over the tile. Tiles follow each other in index
+        // order, so an output in place of an input is written only after its tile has been read.
         // SAFETY: scratch holds a tile for the base and each model, then each model's mask bits, then the inputs; the
         // operands hold chunk.Length elements.
         public void Invoke<TIn, TOut>()
@@ -89,22 +104,21 @@ internal sealed unsafe partial class CpuStream<T>
             where TOut : struct, ICodec
         {
             int count = _chunk.Sources.Length, maskBytes = MaskTile.Bytes(TileLength);
-            int tile = _mixed || _masked ? TileLength : Math.Max(_chunk.Length, 1);
             nint widenedBytes = _mixed ? (nint)TileLength * sizeof(float) : 0;
             nint bytes = ((count + 1) * widenedBytes) + (count * (maskBytes + sizeof(CombineInput)));
             byte* widened = _stream.Scratch(bytes);
             byte* bits = widened + ((count + 1) * widenedBytes);
             var inputs = (CombineInput*)(bits + (count * maskBytes));
-            for (int start = 0; start < _chunk.Length; start += tile)
+            for (int start = 0, length; start < _chunk.Length; start += length)
             {
-                int length = Math.Min(_chunk.Length - start, tile);
+                length = Run(start);
                 Operand basis = Widen(_chunk.Base, start, length, widened);
                 for (int model = 0; model < count; model++)
                 {
                     Source source = _chunk.Sources[model];
                     Operand data = Widen(source.Data, start, length, widened + ((model + 1) * widenedBytes));
                     byte* modelBits = bits + (model * maskBytes);
-                    if (_masked)
+                    if (_masked && !_byThresholds)
                         MaskTile.Fill<T>(source with { Data = data }, basis, _chunk.First + start, length, modelBits);
                     inputs[model] = new CombineInput
                     {
@@ -112,18 +126,44 @@ internal sealed unsafe partial class CpuStream<T>
                         Bits = modelBits,
                         Scale = source.Scale,
                         Weight = source.Weight,
+                        Lowest = Lowest(source.Mask, _chunk.First + start),
                     };
                 }
 
                 byte* target = (byte*)_output.Skip(start).Address;
-                if (_masked)
-                    Run<TIn, TOut, Masked>((byte*)basis.Address, inputs, count, target, length);
+                if (!_masked)
+                    Combine<TIn, TOut, Unmasked>((byte*)basis.Address, inputs, count, target, length);
+                else if (_byThresholds)
+                    Combine<TIn, TOut, Thresholded>((byte*)basis.Address, inputs, count, target, length);
                 else
-                    Run<TIn, TOut, Unmasked>((byte*)basis.Address, inputs, count, target, length);
+                    Combine<TIn, TOut, Masked>((byte*)basis.Address, inputs, count, target, length);
             }
         }
 
-        private void Run<TIn, TOut, TMasking>(byte* basis, CombineInput* inputs, int count, byte* target, int length)
+        /// <summary>How many elements from <paramref name="start"/> on the loop can take without a change.</summary>
+        private int Run(int start)
+        {
+            int length = _chunk.Length - start;
+            if (_mixed || !_byThresholds)
+                length = Math.Min(length, TileLength);
+            foreach (ref readonly Source source in _chunk.Sources)
+            {
+                // Ties are kept up to an element within: the run ends with it.
+                long last = source.Mask.LastTie - (_chunk.First + start);
+                if (source.Mask.Kind == MaskKind.Magnitude && last >= 0 && last < length)
+                    length = (int)last + 1;
+            }
+
+            return length;
+        }
+
+        /// <summary>The smallest magnitude bits that a mask of thresholds keeps in a run that begins at an element.</summary>
+        private static uint Lowest(Mask mask, long first) =>
+            mask.Kind != MaskKind.Magnitude ? 0
+            : mask.LastTie >= first ? mask.ThresholdBits
+            : Math.Min(mask.ThresholdBits, 0x7FFF_FFFF) + 1;
+
+        private void Combine<TIn, TOut, TMasking>(byte* basis, CombineInput* inputs, int count, byte* target, int length)
             where TIn : struct, ICodec
             where TOut : struct, ICodec
             where TMasking : struct, IMasking

@@ -129,4 +129,12 @@ public readonly unsafe struct F32x1(float value) : ILanes<F32x1>
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint BitsEqual(F32x1 a, F32x1 b) => a.Bits == b.Bits ? 1u : 0u;
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int PackOffsets(F32x1 value, F32x1 low, F32x1 span, uint* destination)
+    {
+        *destination = value.Bits - low.Bits;
+        return *destination <= span.Bits ? 1 : 0;
+    }
 }

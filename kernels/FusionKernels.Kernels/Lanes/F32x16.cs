@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
@@ -142,6 +143,25 @@ public readonly unsafe struct F32x16(Vector512<float> value) : ILanes<F32x16>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint BitsEqual(F32x16 a, F32x16 b) =>
         (uint)Vector512.Equals(a.Value.AsUInt32(), b.Value.AsUInt32()).ExtractMostSignificantBits();
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int PackOffsets(F32x16 value, F32x16 low, F32x16 span, uint* destination)
+    {
+        Vector512<uint> offsets = value.Value.AsUInt32() - low.Value.AsUInt32();
+        Vector512<uint> within = Vector512.LessThanOrEqual(offsets, span.Value.AsUInt32());
+        ulong keep = within.ExtractMostSignificantBits();
+        if (Avx512F.IsSupported)
+        {
+            Avx512F.Compress(Vector512<uint>.Zero, within, offsets).Store(destination);
+            return BitOperations.PopCount(keep);
+        }
+
+        int packed = 0;
+        for (ulong rest = keep; rest != 0; rest &= rest - 1)
+            destination[packed++] = offsets.GetElement(BitOperations.TrailingZeroCount(rest));
+        return packed;
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static F32x16 FromBits(Vector512<uint> bits) => new(bits.AsSingle());

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
@@ -137,6 +138,18 @@ public readonly unsafe struct F32x4(Vector128<float> value) : ILanes<F32x4>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint BitsEqual(F32x4 a, F32x4 b) =>
         Vector128.Equals(a.Value.AsUInt32(), b.Value.AsUInt32()).ExtractMostSignificantBits();
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int PackOffsets(F32x4 value, F32x4 low, F32x4 span, uint* destination)
+    {
+        Vector128<uint> offsets = value.Value.AsUInt32() - low.Value.AsUInt32();
+        uint keep = Vector128.LessThanOrEqual(offsets, span.Value.AsUInt32()).ExtractMostSignificantBits();
+        int packed = 0;
+        for (uint rest = keep; rest != 0; rest &= rest - 1)
+            destination[packed++] = offsets.GetElement(BitOperations.TrailingZeroCount(rest));
+        return packed;
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static F32x4 FromBits(Vector128<uint> bits) => new(bits.AsSingle());

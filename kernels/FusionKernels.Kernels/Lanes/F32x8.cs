@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
@@ -142,6 +143,29 @@ public readonly unsafe struct F32x8(Vector256<float> value) : ILanes<F32x8>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint BitsEqual(F32x8 a, F32x8 b) =>
         Vector256.Equals(a.Value.AsUInt32(), b.Value.AsUInt32()).ExtractMostSignificantBits();
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int PackOffsets(F32x8 value, F32x8 low, F32x8 span, uint* destination)
+    {
+        Vector256<uint> offsets = value.Value.AsUInt32() - low.Value.AsUInt32();
+        uint keep = Vector256.LessThanOrEqual(offsets, span.Value.AsUInt32()).ExtractMostSignificantBits();
+        if (Avx2.IsSupported && Bmi2.X64.IsSupported)
+        {
+            // The places of the set bits are gathered as bytes of a word (a mask byte per lane, then an extraction from
+            // the bytes 0, 1, ... 7) and become the index of a permutation.
+            ulong lanes = Bmi2.X64.ParallelBitDeposit(keep, 0x0101_0101_0101_0101) * 0xFF;
+            ulong places = Bmi2.X64.ParallelBitExtract(0x0706_0504_0302_0100, lanes);
+            Vector256<int> index = Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(places).AsByte());
+            Avx2.PermuteVar8x32(offsets, index.AsUInt32()).Store(destination);
+            return BitOperations.PopCount(keep);
+        }
+
+        int packed = 0;
+        for (uint rest = keep; rest != 0; rest &= rest - 1)
+            destination[packed++] = offsets.GetElement(BitOperations.TrailingZeroCount(rest));
+        return packed;
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static F32x8 FromBits(Vector256<uint> bits) => new(bits.AsSingle());

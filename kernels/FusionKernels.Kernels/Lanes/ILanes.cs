@@ -87,4 +87,11 @@ public unsafe interface ILanes<TSelf>
 
     /// <summary>Bit j is set where lane j has the same bits in both.</summary>
     static abstract uint BitsEqual(TSelf a, TSelf b);
+
+    /// <summary>
+    /// Writes <c>bits - low</c> of those lanes where it is at most <paramref name="span"/>, as unsigned integers, one
+    /// after the other in lane order. May write up to <see cref="Count"/> integers.
+    /// </summary>
+    /// <returns>How many lanes that are.</returns>
+    static abstract int PackOffsets(TSelf value, TSelf low, TSelf span, uint* destination);
 }

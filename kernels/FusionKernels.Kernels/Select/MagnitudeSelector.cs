@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace FusionKernels.Kernels;
 
 /// <summary>
@@ -27,31 +29,46 @@ public sealed class MagnitudeSelector
 
     /// <summary>
     /// A selector whose first bracket is taken from a sample: the order statistics five standard deviations around the
-    /// expected rank. If the sample is random the k-th magnitude lies between them but for one time in a million, and
-    /// so do about 10 sqrt(q (1 - q) / s) of the elements (q = keep / total, s samples; 4 % at q = 0.2, s = 8192), plus
-    /// ties.
+    /// expected rank, to the upper 16 bits. If the sample is random the k-th magnitude lies between them but for one time
+    /// in a million, and so do about 10 sqrt(q (1 - q) / s) of the elements (q = keep / total, s samples; 4 % at q = 0.2,
+    /// s = 8192), plus ties.
     /// </summary>
     /// <param name="keep">k, at least 1.</param>
     /// <param name="total">Number of magnitudes to select from; at least <paramref name="keep"/>.</param>
-    /// <param name="sample">
-    /// Magnitude bits of some elements in any order; sorted on return. Empty gives the full range.
-    /// </param>
-    public static MagnitudeSelector FromSample(long keep, long total, Span<uint> sample)
+    /// <param name="sample">Magnitude bits of some elements in any order. Empty gives the full range.</param>
+    public static MagnitudeSelector FromSample(long keep, long total, ReadOnlySpan<uint> sample)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(keep, total);
         if (sample.IsEmpty)
             return new MagnitudeSelector(keep);
 
+        // The two order statistics are found by counting, in a tenth of a sort's time.
+        const int Shift = 15;
+        int[] counts = ArrayPool<int>.Shared.Rent((int)(LargestBits >> Shift) + 1);
+        counts.AsSpan().Clear();
+        foreach (uint magnitude in sample)
+            counts[(magnitude & LargestBits) >> Shift]++;
+
         // Rank r of the k-th in the descending sample is about binomial: mean q s, variance q (1 - q) s. The 2 covers
         // that ranks are whole numbers and small means are skewed. A border beyond the sample's end is open.
-        sample.Sort();
         double share = (double)keep / total;
         double rank = share * sample.Length;
         double margin = (5 * Math.Sqrt(rank * (1 - share))) + 2;
         double fromTop = Math.Floor(rank - margin), toBottom = Math.Ceiling(rank + margin);
-        uint high = fromTop < 0 ? LargestBits : sample[sample.Length - 1 - (int)fromTop];
-        uint low = toBottom >= sample.Length ? 0 : sample[sample.Length - 1 - (int)toBottom];
-        return new MagnitudeSelector(keep, low & LargestBits, high & LargestBits);
+        uint low = 0, high = LargestBits;
+        long above = 0;
+        for (int bin = (int)(LargestBits >> Shift); bin >= 0 && above <= toBottom; bin--)
+        {
+            long from = above;
+            above += counts[bin];
+            if (fromTop >= from && fromTop < above)
+                high = ((uint)bin << Shift) | ((1u << Shift) - 1);
+            if (toBottom >= from && toBottom < above)
+                low = (uint)bin << Shift;
+        }
+
+        ArrayPool<int>.Shared.Return(counts);
+        return new MagnitudeSelector(keep, low, high);
     }
 
     /// <summary>k: how many elements to keep.</summary>

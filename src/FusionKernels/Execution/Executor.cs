@@ -6,13 +6,15 @@ namespace FusionKernels.Execution;
 
 /// <summary>
 /// Computes the shards of a plan. Memory is bounded by the workers' scratch, a chunk of every input each, whatever the models' size. Large
-/// tensors are cut into chunks that all workers share; runs of small ones are handed out a tensor at a time.
+/// tensors are cut into chunks that all workers share, the others are handed out a tensor at a time.
 /// </summary>
 internal sealed class Executor : IDisposable
 {
     // Chunks of this many elements keep a worker's inputs and output of a four-model bf16 merge (5 x 128 KiB) within its L2 cache.
     private const int DefaultChunkElements = 1 << 16;
     private const int LargestElement = 8;
+    private const int TensorsPerWorker = 16;
+    private readonly long _wholeElements;
     private readonly MergeContext _context;
     private readonly WorkerTeam _team;
     private readonly ProgressMeter _progress;
@@ -22,6 +24,7 @@ internal sealed class Executor : IDisposable
     {
         int threads = options.Threads > 0 ? options.Threads : Environment.ProcessorCount;
         _context = new MergeContext { Plan = plan, ChunkElements = ChunkElements(plan, options, threads), RandomMasks = masks, Cancellation = cancellation };
+        _wholeElements = options.MemoryBytes / Math.Max(1, plan.Models.Count);
         _progress = new ProgressMeter(progress, _context);
         _team = new WorkerTeam(backend, threads, cancellation);
     }
@@ -42,25 +45,16 @@ internal sealed class Executor : IDisposable
         _progress.Shard(shard.FileName);
         file.Write(0, shard.Header.Span);
         var checksums = new uint[shard.Tensors.Count];
-        for (int i = 0; i < checksums.Length;)
-        {
-            int small = i;
-            while (small < checksums.Length && Plan(small).Length <= _context.ChunkElements)
-                small++;
-            if (small > i)
-            {
-                int first = i;
-                _team.Run(small - first, (worker, item) => Merge(first + item, worker));
-                i = small;
-            }
-            else
-            {
-                if (i + 1 < checksums.Length)
-                    Prefetch(Plan(i + 1));
-                Merge(i, _team);
-                i++;
-            }
-        }
+
+        // The largest tensors first, equal ones in file order. A tensor that is a large part of the shard, or of what memory allows, is cut
+        // into chunks that all workers share. The others go whole to a worker each, which spares them the waiting between passes and at
+        // ties; as they shrink, the workers end together.
+        int[] order = Enumerable.Range(0, checksums.Length).OrderByDescending(i => Plan(i).Length).ToArray();
+        long most = Math.Min(order.Sum(i => Plan(i).Length) / TensorsPerWorker, _wholeElements) / _team.Count;
+        int shared = order.TakeWhile(i => Plan(i).Length > most).Count();
+        for (int i = 0; i < shared; i++)
+            Merge(i, _team, next: i + 1);
+        _team.Run(order.Length - shared, (worker, item) => Merge(shared + item, worker, next: shared + item + _team.Count));
 
         return new ShardRecord(
             shard.FileName,
@@ -70,8 +64,11 @@ internal sealed class Executor : IDisposable
 
         PlannedTensor Plan(int index) => _context.Plan.Tensors[shard.Tensors[index].Name];
 
-        void Merge(int index, Workers workers)
+        void Merge(int turn, Workers workers, int next)
         {
+            if (next < order.Length)
+                Prefetch(Plan(order[next]));
+            int index = order[turn];
             var place = shard.Tensors[index];
             var plan = Plan(index);
             _progress.Tensor(place.Name);

@@ -25,8 +25,10 @@ internal sealed class TieBreak(uint bits, long kept, int chunks, CancellationTok
     {
         try
         {
-            // A later pass over the same chunk finds both counts.
+            // A later pass over the same chunk finds both counts. Once all ties are taken, nothing is counted any more.
             long after = Volatile.Read(ref _before[index + 1]);
+            if (after == Unknown && Volatile.Read(ref _before[index]) >= kept)
+                Volatile.Write(ref _before[index + 1], after = kept);
             if (after == Unknown)
             {
                 long left = long.MaxValue;

@@ -1,0 +1,70 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
+namespace FusionKernels.Kernels.Cpu;
+
+/// <summary>The magnitudes of one model's delta over a stretch of elements, straight from storage, against a bracket.</summary>
+internal static unsafe class MagnitudeTile
+{
+    /// <summary>
+    /// Packs the magnitudes within [<paramref name="low"/>, <paramref name="high"/>], in index order and as offsets from
+    /// <paramref name="low"/>, and counts those above.
+    /// </summary>
+    /// <param name="data">The model's elements.</param>
+    /// <param name="basis">The base's, or <c>default</c>.</param>
+    /// <param name="length">Number of elements.</param>
+    /// <param name="low">Lowest magnitude bits.</param>
+    /// <param name="high">Highest magnitude bits.</param>
+    /// <param name="offsets">Room for <paramref name="length"/> offsets and a register more.</param>
+    public static (int Above, int Within) Pack<T>(
+        Operand data, Operand basis, int length, uint low, uint high, uint* offsets)
+        where T : struct, ILanes<T>
+    {
+        (int Above, int Within) found = default;
+        var bracket = new Bracket<T>((byte*)data.Address, (byte*)basis.Address, length, low, high, offsets, &found);
+        Codec.Select(data.Type, basis.Exists ? basis.Type : data.Type, bracket);
+        return found;
+    }
+
+    private readonly struct Bracket<T>(
+        byte* data, byte* basis, int length, uint low, uint high, uint* offsets, (int Above, int Within)* found)
+        : ICodecPairAction
+        where T : struct, ILanes<T>
+    {
+        public void Invoke<TData, TBase>()
+            where TData : struct, ICodec
+            where TBase : struct, ICodec
+        {
+            int done = Pack<TData, TBase, T>(data, basis, 0, length, low, high, offsets, found);
+            if (done < length)
+                Pack<TData, TBase, F32x1>(data, basis, done, length, low, high, offsets, found);
+        }
+    }
+
+    // Lane j is element i + j. One comparison tells which lanes lie above the bracket; they are counted by their number.
+    // Another, of the offset from its lower end as an unsigned integer, tells which lie within. Nothing branches: with
+    // one element of ten within, a register without any is as frequent as not.
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
+    private static int Pack<TData, TBase, T>(
+        byte* data, byte* basis, int first, int length, uint low, uint high, uint* offsets, (int Above, int Within)* found)
+        where TData : struct, ICodec
+        where TBase : struct, ICodec
+        where T : struct, ILanes<T>
+    {
+        T lowest = T.SplatBits(low), highest = T.SplatBits(high), span = T.SplatBits(high - low);
+        int above = found->Above, within = found->Within;
+        nint i = first;
+        for (; i <= length - T.Count; i += T.Count)
+        {
+            T value = Codec.Load<TData, T>(data + (i * TData.Size));
+            if (basis != null)
+                value -= Codec.Load<TBase, T>(basis + (i * TBase.Size));
+            T magnitude = T.Abs(value);
+            above += BitOperations.PopCount(T.BitsGreater(magnitude, highest));
+            within += T.PackOffsets(magnitude, lowest, span, offsets + within);
+        }
+
+        *found = (above, within);
+        return (int)i;
+    }
+}
