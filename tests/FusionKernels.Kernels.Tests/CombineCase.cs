@@ -5,7 +5,7 @@ namespace FusionKernels.Kernels.Tests;
 /// </summary>
 internal static unsafe class CombineCase
 {
-    public const int Rules = 13, Mixtures = 8;
+    public const int Rules = 17, Mixtures = 8;
 
     /// <summary>Runs rule number <paramref name="rule"/>.</summary>
     public static void Run(IKernelStream stream, int rule, in Chunk chunk, Operand output)
@@ -47,6 +47,18 @@ internal static unsafe class CombineCase
                 break;
             case 11:
                 stream.Combine(chunk, new ChangeCensus(0.125f, Shared: false), output);
+                break;
+            case 12:
+                stream.Combine(chunk, new ModelVariance(chunk.Sources.Length + 1), output);
+                break;
+            case 13:
+                stream.Combine(chunk, new MajorityMean(0.25f), output);
+                break;
+            case 14:
+                stream.Combine(chunk, default(Importance), output);
+                break;
+            case 15:
+                stream.Combine(chunk, new ImportantChange(0.125f), output);
                 break;
             default:
                 stream.Combine(chunk, new WeightedSum(0), output);

@@ -17,7 +17,7 @@ public sealed class ArchitectureTests
         ["FusionKernels.Safetensors"] = [],
         ["FusionKernels.Kernels"] = ["System.Numerics.Tensors"],
         ["FusionKernels.Ilgpu"] = ["FusionKernels.Kernels", "ILGPU", "ILGPU.Algorithms"],
-        ["FusionKernels"] = ["FusionKernels.Kernels", "FusionKernels.Safetensors", "YamlDotNet"],
+        ["FusionKernels"] = ["FusionKernels.Kernels", "FusionKernels.Safetensors", "System.Numerics.Tensors", "YamlDotNet"],
     };
 
     /// <summary>The ILGPU layer is absent from a build without ILGPU; every other layer must be there.</summary>

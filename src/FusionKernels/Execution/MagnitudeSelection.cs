@@ -10,7 +10,8 @@ namespace FusionKernels.Execution;
 /// </summary>
 internal static class MagnitudeSelection
 {
-    private const int SampleSize = 8192;
+    /// <summary>Elements in the sample that a first bracket comes from.</summary>
+    public const int SampleSize = 8192;
 
     /// <summary>
     /// The thresholds that the <paramref name="keep"/>[i] largest magnitudes of model i's deltas reach, over the given tensors together;
@@ -24,23 +25,18 @@ internal static class MagnitudeSelection
     {
         var samples = new uint[keep.Length][];
         var selectors = keep.Select((k, i) => k == 0 ? null : Begin(k, i)).ToArray();
-        while (selectors.Any(s => s is { Done: false }))
+        Complete(selectors, fresh =>
         {
-            var total = selectors.Select(s => s is { Done: false } ? s.NextPass() : null).ToArray();
+            var total = Enumerable.Range(0, keep.Length).Select(fresh).ToArray();
             for (int t = 0; t < tensors.Length; t++)
             {
-                var counts = tensors[t].Histograms(sources[t], Origin(t), i => total[i] is null ? null : selectors[i]!.NextPass());
+                var counts = tensors[t].Histograms(sources[t], Origin(t), fresh);
                 for (int i = 0; i < total.Length; i++)
                     total[i]?.Add(counts[i]!);
             }
 
-            for (int i = 0; i < total.Length; i++)
-            {
-                if (total[i] is { } counts)
-                    selectors[i]!.Absorb(counts);
-            }
-        }
-
+            return total;
+        });
         return selectors;
 
         // The first bracket comes from a sample that is spread over the tensors by their sizes. A model of which several thresholds are
@@ -55,5 +51,24 @@ internal static class MagnitudeSelection
         }
 
         ModelTensor? Origin(int tensor) => origins.Length == 0 ? null : origins[tensor];
+    }
+
+    /// <summary>Counts until every selector is done.</summary>
+    /// <param name="selectors">One per model; <c>null</c> selects nothing.</param>
+    /// <param name="count">
+    /// A pass over the data, given what makes an empty histogram for model i, or <c>null</c> where its selector needs none; returns the counts per model.
+    /// </param>
+    public static void Complete(
+        IReadOnlyList<MagnitudeSelector?> selectors, Func<Func<int, MagnitudeHistogram?>, MagnitudeHistogram?[]> count)
+    {
+        while (selectors.Any(s => s is { Done: false }))
+        {
+            var counts = count(i => selectors[i] is { Done: false } s ? s.NextPass() : null);
+            for (int i = 0; i < counts.Length; i++)
+            {
+                if (counts[i] is { } histogram)
+                    selectors[i]!.Absorb(histogram);
+            }
+        }
     }
 }

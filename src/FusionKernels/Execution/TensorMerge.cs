@@ -10,7 +10,7 @@ namespace FusionKernels.Execution;
 /// One output tensor while it is merged: what a merge method sees. It offers the tensor's inputs and parameters, passes that gather
 /// statistics, and the passes that write, of which a method runs exactly one.
 /// </summary>
-internal sealed unsafe class TensorMerge : IDisposable
+internal sealed unsafe partial class TensorMerge : IDisposable
 {
     // The kernel reads mask bits by whole words.
     private const int MaskPadding = 16;
@@ -168,14 +168,12 @@ internal sealed unsafe class TensorMerge : IDisposable
             if (mask.Kind != MaskKind.Random)
                 continue;
 
-            // SAFETY: the memory lives until Dispose; chunks begin at multiples of 8, so each writes bytes of its own.
             byte* bits = NewMaskBits();
             _workers.Run(_passes.Chunks, (worker, index) =>
             {
                 long first = (long)index * chunkElements;
                 int count = (int)Math.Min(chunkElements, Length - first);
-                var chunk = new Chunk { First = first, Length = count, Sources = [new Source(default) { Mask = mask }] };
-                worker.Stream.WriteMask(chunk, new Span<byte>(bits + (first / 8), (count + 7) / 8));
+                WriteMask(worker, new Chunk { First = first, Length = count, Sources = [new Source(default) { Mask = mask }] }, bits);
             });
             sources[i] = sources[i] with { Mask = Mask.FromBits(bits) };
         }
@@ -233,65 +231,9 @@ internal sealed unsafe class TensorMerge : IDisposable
             CombineDeltas(new TaskArithmetic(1, 1), weighted);
     }
 
-    /// <summary>The Gram of the sources (deltas where the tensor has a base) for each row; a row runs along the last axis.</summary>
-    public double[][] GramRows(MergeSource[] sources)
-    {
-        // Each row is a reduction of its own, so its blocks count from the row's first element; long rows are cut into chunks of whole blocks.
-        long columns = Shape[^1];
-        int width = sources.Length * (sources.Length + 1) / 2;
-        var grams = new double[columns == 0 ? 0 : Length / columns][];
-        _workers.Run(grams.Length, (worker, row) =>
-        {
-            var partials = new double[Reduction.Rows(columns) * width];
-            for (long column = 0; column < columns; column += _context.ChunkElements)
-            {
-                int count = (int)Math.Min(_context.ChunkElements, columns - column);
-                _passes.WithChunk(worker, sources, Base, (row * columns) + column, count, (worker, in chunk, _) =>
-                {
-                    int first = (int)(column / Reduction.Block), rows = Reduction.Rows(chunk.Length);
-                    var part = new Chunk { First = column, Length = chunk.Length, Base = chunk.Base, Sources = chunk.Sources };
-                    worker.Stream.Gram(part, partials.AsSpan(first * width, rows * width));
-                });
-            }
-
-            grams[row] = Reduction.Fold(partials, width);
-        });
-        return grams;
-    }
-
-    /// <summary>Writes as <see cref="CombineSpan"/> does, with weights of its own for each row.</summary>
-    public void CombineRows(MergeSource[] sources, double[][] weights)
-    {
-        long columns = Shape[^1];
-        var type = OutputType;
-        _passes.ForChunks(sources, Base, (worker, in chunk, scratch) =>
-        {
-            // A chunk may begin and end within a row: cut it at the rows' borders.
-            var output = new Operand(type, scratch);
-            Span<Source> weighted = new Source[sources.Length];
-            for (int at = 0; at < chunk.Length;)
-            {
-                long row = (chunk.First + at) / columns;
-                int count = (int)Math.Min(((row + 1) * columns) - chunk.First, chunk.Length) - at;
-                for (int i = 0; i < weighted.Length; i++)
-                    weighted[i] = chunk.Sources[i] with { Data = chunk.Sources[i].Data.Skip(at), Weight = (float)weights[row][i] };
-                var part = new Chunk
-                {
-                    First = chunk.First + at,
-                    Length = count,
-                    Base = chunk.Base.Skip(at),
-                    Sources = weighted,
-                };
-                if (part.Base.Exists)
-                    worker.Stream.Combine(part, new TaskArithmetic(1, 1), output.Skip(at));
-                else
-                    worker.Stream.Combine(part, new WeightedSum(1), output.Skip(at));
-                at += count;
-            }
-
-            WriteChunk(chunk, output);
-        });
-    }
+    // SAFETY: the bits live until Dispose; chunks begin at multiples of 8, so each writes bytes of its own.
+    private static void WriteMask(Worker worker, in Chunk chunk, byte* bits) =>
+        worker.Stream.WriteMask(chunk, new Span<byte>(bits + (chunk.First / 8), (chunk.Length + 7) / 8));
 
     private ElementType OutputType => Elements.Of(_plan.Spec.Dtype)!.Value;
 

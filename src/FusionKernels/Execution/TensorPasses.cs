@@ -8,8 +8,22 @@ namespace FusionKernels.Execution;
 /// <summary>What a pass does with one chunk.</summary>
 /// <param name="worker">Who does it.</param>
 /// <param name="chunk">The inputs.</param>
-/// <param name="scratch">Memory for <see cref="Chunk.Length"/> elements of any type.</param>
+/// <param name="scratch">Memory for twice <see cref="Chunk.Length"/> elements of any type.</param>
 internal unsafe delegate void ChunkBody(Worker worker, in Chunk chunk, byte* scratch);
+
+/// <summary>What a sample takes from one run of elements.</summary>
+/// <param name="worker">Who does it.</param>
+/// <param name="chunk">The run.</param>
+/// <param name="scratch">As in <see cref="ChunkBody"/>.</param>
+/// <param name="magnitudes">Receives a magnitude's bits for each element.</param>
+internal unsafe delegate void SampleBody(Worker worker, in Chunk chunk, byte* scratch, Span<uint> magnitudes);
+
+/// <summary>What a pass counts in one chunk.</summary>
+/// <param name="worker">Who does it.</param>
+/// <param name="chunk">The inputs.</param>
+/// <param name="scratch">As in <see cref="ChunkBody"/>.</param>
+/// <param name="counts">The worker's histograms.</param>
+internal unsafe delegate void HistogramBody(Worker worker, in Chunk chunk, byte* scratch, MagnitudeHistogram?[] counts);
 
 /// <summary>
 /// Passes over one tensor: each cuts the tensor into chunks, brings the chunk's inputs to a worker (a pointer into the
@@ -22,7 +36,7 @@ internal unsafe delegate void ChunkBody(Worker worker, in Chunk chunk, byte* scr
 internal sealed unsafe class TensorPasses(MergeContext context, Workers workers, long length)
 {
     private const int SampleRun = 32, RunsPerItem = 16;
-    private const int LargestElement = 8;
+    private const int LargestElement = 8, BodySlots = 2;
 
     /// <summary>Elements of the tensor.</summary>
     public long Length => length;
@@ -47,20 +61,20 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
     /// <summary>Brings the elements [first, first + count) of the inputs to a worker and runs a kernel on them.</summary>
     public void WithChunk(Worker worker, MergeSource[] sources, ModelTensor? origin, long first, int count, ChunkBody body)
     {
-        // One slot of scratch per input and one for the body, each of the largest element type; reads of mapped files leave theirs unused.
+        // One slot of scratch per input and two for the body, each of the largest element type; reads of mapped files leave theirs unused.
         nint slot = (nint)count * LargestElement;
-        byte* scratch = worker.Scratch(slot * (sources.Length + 2));
+        byte* scratch = worker.Scratch(slot * (sources.Length + BodySlots + 1));
         var operands = new SourceBuffer();
         Span<Source> kernelSources = sources.Length <= SourceBuffer.Length
             ? ((Span<Source>)operands)[..sources.Length]
             : new Source[sources.Length];
         long read = 0;
-        var basis = origin is null ? default : Fetch(origin, scratch + slot);
+        var basis = origin is null ? default : Fetch(origin, scratch + (slot * BodySlots));
         for (int i = 0; i < sources.Length; i++)
         {
             var source = sources[i];
             int same = Array.FindIndex(sources, 0, i, s => ReferenceEquals(s.Input, source.Input));
-            var data = same >= 0 ? kernelSources[same].Data : Fetch(source.Input, scratch + (slot * (i + 2)));
+            var data = same >= 0 ? kernelSources[same].Data : Fetch(source.Input, scratch + (slot * (i + BodySlots + 1)));
             kernelSources[i] = new Source(data) { Mask = source.Mask, Scale = source.Scale, Weight = source.Weight };
             if (source.Ties is { } ties)
             {
@@ -107,14 +121,23 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
         return Reduction.Fold(partials, 1)[0];
     }
 
-    /// <summary>
-    /// Magnitude bits of some of a model's deltas, in short runs spread evenly over the tensor: long enough for a read to pay,
-    /// short enough that rows of unlike scale are all met.
-    /// </summary>
+    /// <summary>Magnitude bits of some of a model's deltas.</summary>
     /// <param name="source">The model.</param>
     /// <param name="origin">The base.</param>
     /// <param name="elements">How many to take; the whole tensor when it has no more.</param>
-    public uint[] SampleMagnitudes(MergeSource source, ModelTensor? origin, long elements)
+    public uint[] SampleMagnitudes(MergeSource source, ModelTensor? origin, long elements) =>
+        Sample([new MergeSource(source.Input)], origin, elements, (worker, in chunk, _, part) =>
+            worker.Stream.SampleMagnitudes(chunk, 1, part));
+
+    /// <summary>
+    /// A sample of the tensor in short runs spread evenly over it: long enough for a read to pay, short enough that rows of
+    /// unlike scale are all met.
+    /// </summary>
+    /// <param name="sources">The models.</param>
+    /// <param name="origin">The base.</param>
+    /// <param name="elements">How many to take; the whole tensor when it has no more.</param>
+    /// <param name="body">Fills in the sample's part that belongs to a run.</param>
+    public uint[] Sample(MergeSource[] sources, ModelTensor? origin, long elements, SampleBody body)
     {
         // All workers share the runs: the pages they touch first are most of a mapped tensor's.
         int runs = (int)Math.Max(1, Math.Min(elements, length) / SampleRun);
@@ -124,28 +147,38 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
             for (int run = item * RunsPerItem; run < Math.Min(runs, (item + 1) * RunsPerItem); run++)
             {
                 var part = sample.AsMemory(run * SampleRun, Math.Min(SampleRun, sample.Length));
-                WithChunk(worker, [new MergeSource(source.Input)], origin, (long)(run * (Int128)length / runs), part.Length, (worker, in chunk, _) =>
-                    worker.Stream.SampleMagnitudes(chunk, 1, part.Span));
+                WithChunk(worker, sources, origin, (long)(run * (Int128)length / runs), part.Length, (worker, in chunk, scratch) =>
+                    body(worker, chunk, scratch, part.Span));
             }
         });
         return sample;
     }
 
     /// <summary>
-    /// Adds one pass over this tensor to histograms of magnitudes; <paramref name="fresh"/> makes an empty one for model i, or
+    /// Counts the magnitudes of the models' deltas in one pass; <paramref name="fresh"/> makes an empty histogram for model i, or
     /// <c>null</c> to leave the model out.
     /// </summary>
     /// <returns>The counts per model.</returns>
-    public MagnitudeHistogram?[] Histograms(MergeSource[] sources, ModelTensor? origin, Func<int, MagnitudeHistogram?> fresh)
+    public MagnitudeHistogram?[] Histograms(MergeSource[] sources, ModelTensor? origin, Func<int, MagnitudeHistogram?> fresh) =>
+        Histograms(sources, origin, sources.Length, fresh, static (worker, in chunk, _, counts) => worker.Stream.Histogram(chunk, counts));
+
+    /// <summary>Counts in one pass what <paramref name="body"/> adds for each chunk to a worker's own histograms.</summary>
+    /// <param name="sources">The models.</param>
+    /// <param name="origin">The base.</param>
+    /// <param name="histograms">How many histograms.</param>
+    /// <param name="fresh">Makes an empty histogram i, or <c>null</c> to leave it out.</param>
+    /// <param name="body">Counts a chunk.</param>
+    public MagnitudeHistogram?[] Histograms(
+        MergeSource[] sources, ModelTensor? origin, int histograms, Func<int, MagnitudeHistogram?> fresh, HistogramBody body)
     {
         var perWorker = new MagnitudeHistogram?[workers.Count][];
-        ForChunks(sources, origin, (worker, in chunk, _) =>
+        ForChunks(sources, origin, (worker, in chunk, scratch) =>
         {
-            var mine = perWorker[workers.Count == 1 ? 0 : worker.Index] ??= Enumerable.Range(0, sources.Length).Select(fresh).ToArray();
-            worker.Stream.Histogram(chunk, mine);
+            var mine = perWorker[workers.Count == 1 ? 0 : worker.Index] ??= Fresh();
+            body(worker, chunk, scratch, mine);
         });
 
-        var total = perWorker.FirstOrDefault(h => h is not null) ?? Enumerable.Range(0, sources.Length).Select(fresh).ToArray();
+        var total = perWorker.FirstOrDefault(h => h is not null) ?? Fresh();
         foreach (var other in perWorker.Where(h => h is not null && h != total))
         {
             for (int i = 0; i < total.Length; i++)
@@ -153,6 +186,8 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
         }
 
         return total;
+
+        MagnitudeHistogram?[] Fresh() => Enumerable.Range(0, histograms).Select(fresh).ToArray();
     }
 
     private delegate void ReduceKernel(IKernelStream stream, in Chunk chunk, Span<double> partials);

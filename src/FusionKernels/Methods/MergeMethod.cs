@@ -57,8 +57,11 @@ public abstract class MergeMethod
     /// <summary>Whether it needs a base.</summary>
     public abstract BaseUse Base { get; }
 
-    /// <summary>Fewest models besides the base.</summary>
+    /// <summary>Fewest models, a base not counted.</summary>
     public virtual int MinModels => 1;
+
+    /// <summary>Fewest models besides the base where the recipe names one.</summary>
+    public virtual int MinModelsOnBase => MinModels;
 
     /// <summary>Most models besides the base.</summary>
     public virtual int MaxModels => int.MaxValue;

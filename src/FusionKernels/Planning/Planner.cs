@@ -87,10 +87,11 @@ internal sealed class Planner
             : _method.Base == BaseUse.AsModel && basePath is not null && listed is null ? [.. slice.Sources, new RecipeModel(basePath)]
             : slice.Sources;
         bool baseAlone = isOrigin && merged.Count == 0 && listed is not null;
-        if (!baseAlone && (merged.Count < _method.MinModels || merged.Count > _method.MaxModels))
+        int fewest = isOrigin ? _method.MinModelsOnBase : _method.MinModels;
+        if (!baseAlone && (merged.Count < fewest || merged.Count > _method.MaxModels))
         {
-            string bounds = _method.MinModels == _method.MaxModels ? $"exactly {_method.MinModels}"
-                : merged.Count < _method.MinModels ? $"at least {_method.MinModels}" : $"at most {_method.MaxModels}";
+            string bounds = fewest == _method.MaxModels ? $"exactly {fewest}"
+                : merged.Count < fewest ? $"at least {fewest}" : $"at most {_method.MaxModels}";
             throw new MergeException(
                 MergeError.Recipe, $"{_method.Name} merges {bounds} model(s){(isOrigin ? " besides the base" : "")}, the recipe lists {merged.Count}");
         }

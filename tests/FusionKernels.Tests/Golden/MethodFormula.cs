@@ -14,7 +14,8 @@ internal static class MethodFormula
 {
     /// <summary>Whether there is a formula for the case.</summary>
     public static bool Covers(TensorCase source) =>
-        TaskVectorFormula.Covers(source) || SparseAverageFormula.Covers(source) || WeightedMeanFormula.Covers(source);
+        TaskVectorFormula.Covers(source) || SparseAverageFormula.Covers(source) || WeightedMeanFormula.Covers(source)
+        || SceFormula.Covers(source) || ArceeFusionFormula.Covers(source) || NuSlerpFormula.Covers(source);
 
     /// <summary>Every step rounded to the working type.</summary>
     /// <param name="source">The case.</param>
@@ -40,5 +41,8 @@ internal static class MethodFormula
     private static Reading Read(TensorCase source, WorkingType working, int turned) =>
         TaskVectorFormula.Covers(source) ? TaskVectorFormula.Read(source, working, keepsDefect: false, turned)
         : SparseAverageFormula.Covers(source) ? SparseAverageFormula.Read(source, working)
+        : SceFormula.Covers(source) ? SceFormula.Read(source, working, turned)
+        : ArceeFusionFormula.Covers(source) ? ArceeFusionFormula.Read(source, working)
+        : NuSlerpFormula.Covers(source) ? NuSlerpFormula.Read(source, working)
         : WeightedMeanFormula.Read(source, working);
 }

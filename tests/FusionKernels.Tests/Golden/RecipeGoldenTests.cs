@@ -95,7 +95,11 @@ internal sealed class RecipeGoldenTests : GoldenFixture
             return $"the tensor {odd} is only in {(ours.ContainsKey(odd) ? "the product's" : "mergekit's")} output";
         foreach (var source in merge.Tensors(theirs))
         {
-            if (TensorVerdict.AgainstMergekit(source, ours[source.Id], null) is { } wrong)
+            var merged = ours[source.Id];
+            string? wrong = Difference.Of(source.Fact) is { } difference
+                ? TensorVerdict.AgainstCorrection(source, difference, merged, null)
+                : TensorVerdict.AgainstMergekit(source, merged, null);
+            if (wrong is not null)
                 return $"{source.Id}: {wrong}";
         }
 
