@@ -79,6 +79,48 @@ public sealed unsafe class RuleTests
         default(ElectedSign), tensors => Models(tensors, [[1, 1, -2, float.NaN], [-1, 1, 1, 0]]), [1, 2, 0, 0]);
 
     [Test]
+    public void Variances_are_taken_around_the_first_model_which_is_the_base() => AssertMerges(
+        new ModelVariance(3), tensors => Models(tensors, [[0, 3, -1, 2e-20f], [0, 0, 1, 1e-20f]]), [0, 2, 2 / 3f, 0]);
+
+    [Test]
+    public void Variances_do_not_depend_on_the_order_of_coarse_values()
+    {
+        float[][] orders = [[1, 2, 7], [7, 2, 1], [2, 1, 7], [2, 7, 1]];
+        foreach (float[] x in orders)
+            AssertMerges(new ModelVariance(3), t => Models(t, [[x[1] - x[0]], [x[2] - x[0]]]), [62 / 9f]);
+    }
+
+    [Test]
+    public void The_majority_is_elected_without_weights_and_averaged_with_them() => AssertMerges(
+        new MajorityMean(1e-6f),
+        tensors => Models(tensors, [[1, 1, 3, 0, -1], [-3, 2, -3, 0, 0], [1, 0, 0, 0, 3]], 0.5f, 0.25f, 0.25f),
+        [-3, 4 / 3f, 3, 0, 3]);
+
+    [Test]
+    public void Small_sums_of_weights_are_raised_to_the_floor() => AssertMerges(
+        new MajorityMean(0.5f), tensors => Models(tensors, [[2], [-1]], 0.25f, 0.75f), [1]);
+
+    [Test]
+    public void Infinite_majorities_stay_and_a_weight_that_is_NaN_spoils_every_element()
+    {
+        const float Infinity = float.PositiveInfinity;
+        AssertMerges(
+            new MajorityMean(1e-6f),
+            tensors => Models(tensors, [[Infinity, Infinity, float.NaN], [1, -Infinity, 1]], 0.5f, 0.5f),
+            [Infinity, float.NaN, float.NaN]);
+        AssertMerges(
+            new MajorityMean(1e-6f), tensors => Models(tensors, [[0, 1], [1, -2]], float.NaN, 1), [float.NaN, float.NaN]);
+    }
+
+    [Test]
+    public void Importance_is_the_size_of_a_change_times_the_weight_of_its_row() => AssertMerges(
+        default(Importance), tensors => Models(tensors, [[-2, 0.5f, 0]], 3), [6, 1.5f, 0]);
+
+    [Test]
+    public void A_change_is_taken_from_the_threshold_on() => AssertMerges(
+        new ImportantChange(6), tensors => Models(tensors, [[-2, 1.5f, 3, float.NaN]], 3), [-2, 0, 3, float.NaN]);
+
+    [Test]
     public void Infinities_of_one_sign_stay_and_everything_undefined_becomes_NaN()
     {
         const float Infinity = float.PositiveInfinity;

@@ -12,6 +12,7 @@ public class DeterminismTests
         ("model.layers.0.mlp.up_proj.weight", [96, 257]),
         ("model.layers.1.mlp.up_proj.weight", [96, 257]),
         ("model.norm.weight", [257]),
+        ("model.wide.weight", [2, 17000]),
         ("scalar", []),
         ("empty", [0, 4]));
 
@@ -60,6 +61,11 @@ public class DeterminismTests
         yield return (method.Name, recipe);
         if (method.Name.StartsWith("dare", StringComparison.Ordinal))
             yield return ($"{method.Name} rng=torch", recipe with { Rng = RandomGenerator.Torch });
+        if (method.Base == BaseUse.Optional)
+            yield return ($"{method.Name} with a base", recipe.WithBase("base"));
+        var flags = method.Parameters.Where(p => p is { Scope: ParameterScope.Global, Words: null, Default: 0 or 1 }).ToArray();
+        if (flags.Length > 1)
+            yield return ($"{method.Name} with all flags turned", flags.Aggregate(recipe, (r, p) => r.With(p.Name, 1 - p.Default!.Value)));
         foreach (var parameter in method.Parameters.Where(p => p.Scope == ParameterScope.Global))
         {
             foreach (string word in parameter.Words?.Skip(1) ?? [])
