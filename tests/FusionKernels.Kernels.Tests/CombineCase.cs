@@ -77,7 +77,7 @@ internal static unsafe class CombineCase
             Mask mask = kind switch
             {
                 2 => Mask.Dropping(new Philox(42, (ulong)model), 0.3),
-                3 => Mask.Magnitude(BitConverter.SingleToUInt32Bits(0.5f), first + (length / 2) - 1),
+                3 => Mask.Magnitude(BitConverter.SingleToUInt32Bits(0.5f), first + (length / (model + 1)) - 1),
                 4 => tensors.Bits(first + length),
                 5 => Mask.Dropping(new Philox(43, (ulong)model), model % 2),
                 6 => Mask.Band(0x3E80_0000, first + (length / 3), 0x3F00_0000, first + (length / 2)),
