@@ -65,7 +65,7 @@ internal static class EndToEnd
             new(OnBase("dare_linear", experts, weight, density), null, all, ScalarMerge.DareLinear(Density)),
             new(OnBase("slerp", one).With("t", 0.5), null, pair, null),
             new(OnBase("model_stock", experts), null, all, null),
-            new(Add("passthrough", one), null, one, ScalarMerge.Passthrough),
+            new(Add("passthrough", one), 0.90, one, ScalarMerge.Passthrough),
         ];
 
         Recipe OnBase(string method, string[] models, params (string, Setting)[] parameters) =>

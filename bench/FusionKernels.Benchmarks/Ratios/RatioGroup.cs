@@ -11,6 +11,7 @@ internal sealed record RatioGroup(string Name, Func<RatioOptions, IEnumerable<Ra
     public static IReadOnlyList<RatioGroup> All { get; } =
     [
         new("e2e", EndToEnd.Measure),
+        new("mergekit", AgainstMergekit.Measure),
     ];
 
     /// <summary>The <c>ratios</c> mode: prints a JSON line per ratio; notes go to the error stream.</summary>
