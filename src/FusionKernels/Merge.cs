@@ -63,6 +63,7 @@ public static class Merge
         CancellationToken cancellation)
     {
         var backend = options.Backend ?? new CpuBackend();
+        var files = ModelFiles.Of(plan);
         using var folder = OutputFolder.Open(store, plan, PlanRecord.Of(plan, options), options.Restart);
         masks ??= plan.Recipe.Rng == RandomGenerator.Torch
             ? new TorchMasks(plan, options.Seed, cancellation)
@@ -85,7 +86,7 @@ public static class Merge
         foreach (var shard in remaining)
             folder.Publish(Write(plan, executor, folder, shard));
         if (!folder.IsComplete)
-            folder.Complete(plan);
+            folder.Complete(plan, files);
         executor.Progress.Report();
         return new MergeReport
         {

@@ -63,8 +63,23 @@ public class RecipeReaderTests
     [TestCase("merge_method: linear\nslices: [{}]", "a slice needs 'sources'")]
     [TestCase("merge_method: linear\nmodules: {text: {models: []}}", "may only hold 'default'")]
     [TestCase("merge_method: linear\nmodules: {default: {}}", "exactly one of 'models' and 'slices'")]
-    [TestCase(Minimal + "tokenizer_source: union", "'tokenizer_source' is not supported yet")]
     [TestCase(Minimal + "rng: numpy", "'rng' is one of philox, torch, not 'numpy'")]
+    [TestCase(Minimal + "missing_tensors: ignore", "'missing_tensors' is one of refuse, skip, base, not 'ignore'")]
+    [TestCase(Minimal + "tokenizer_source: union\ntokenizer: {}", "only one of them may be there")]
+    [TestCase(Minimal + "tokenizer: union", "'tokenizer' must be a map of keys")]
+    [TestCase(Minimal + "tokenizer: {sorce: union}", "'sorce' is no key of 'tokenizer' (did you mean 'source'?)")]
+    [TestCase(Minimal + "tokenizer: {pad_to_multiple_of: 0}", "'pad_to_multiple_of' must be a whole")]
+    [TestCase(Minimal + "tokenizer: {tokens: [a]}", "'tokens' must be a map")]
+    [TestCase(Minimal + "tokenizer: {tokens: {a: {from: b}}}", "'from' is no key of a token")]
+    [TestCase(Minimal + "tokenizer: {tokens: {a: {force: maybe}}}", "'force' is true or false")]
+    [TestCase(Minimal + "tokenizer: {tokens: {a: {source: {kind: one}}}}", "'kind' is one of zero, model_token")]
+    [TestCase(Minimal + "tokenizer: {tokens: {a: {source: {kind: zero, model: b}}}}", "a token's source is")]
+    [TestCase(Minimal + "tokenizer: {tokens: {a: {source: {kind: model_token, model: b}}}}", "a token's source is")]
+    [TestCase(
+        Minimal + "tokenizer: {tokens: {a: {source: {kind: model_token, model: b, token: c, token_id: 1}}}}",
+        "a token's source is")]
+    [TestCase(Minimal + "chat_template: lama3", "did you mean 'llama3'?")]
+    [TestCase(Minimal + "chat_template: a text that is long but has no braces", "or Jinja, not")]
     [TestCase(Minimal + "paramters: {}", "did you mean 'parameters'?")]
     [TestCase(Minimal + "parameters: {weight: []}", "'weight' is an empty list")]
     [TestCase(Minimal + "parameters: {weight: .nan}", "finite number")]
@@ -85,6 +100,31 @@ public class RecipeReaderTests
         var error = Assert.Throws<MergeException>(() => RecipeReader.Parse(text, "r.yml"))!;
         Assert.That(error.Kind, Is.EqualTo(MergeError.Recipe));
         Assert.That(error.Message, Does.StartWith("r.yml").And.Contains(expected).And.Not.Contains("\n"));
+    }
+
+    [Test]
+    public void A_tokenizer_survives_its_own_yaml()
+    {
+        var recipe = Recipe.For("linear").Add("a") with
+        {
+            ChatTemplate = "{% for m in messages %}{{ m['content'] + '\n' }}{% endfor %}",
+            Tokenizer = new RecipeTokenizer("models/a b")
+            {
+                PadToMultipleOf = 64,
+                Tokens = new Dictionary<string, RecipeToken>
+                {
+                    ["<|im_start|>"] = new(new TokenSource("org/a"), Force: true),
+                    ["true"] = new(new TokenSource("org/a", "\"yes\"")),
+                    ["\u2581n\n"] = new(new TokenSource("org/a", TokenId: 7)),
+                    ["zero"] = new(default(TokenSource)),
+                    ["own"] = new(null, Force: true),
+                },
+            },
+        };
+        var read = RecipeReader.Parse(recipe.ToYaml());
+        Assert.That((read with { Text = null }).ToYaml(), Is.EqualTo(recipe.ToYaml()));
+        Assert.That(read.ChatTemplate, Is.EqualTo(recipe.ChatTemplate));
+        Assert.That(read.Tokenizer!.Tokens, Is.EqualTo(recipe.Tokenizer.Tokens));
     }
 
     [Test]

@@ -1,8 +1,8 @@
 using System.Text;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using FusionKernels.Planning;
 using FusionKernels.Recipes;
+using FusionKernels.Tokenizers;
 
 namespace FusionKernels.Execution;
 
@@ -20,54 +20,51 @@ internal static class ModelFiles
     private static readonly string[] LayerKeys = ["num_hidden_layers", "n_layer", "n_layers", "num_layers"];
 
     private static readonly string[] Copied =
-    [
-        "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
-        "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "tekken.json",
-        "chat_template.jinja", "chat_template.json", "preprocessor_config.json", "processor_config.json",
-        "video_preprocessor_config.json",
-    ];
+        ["preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json"];
 
     /// <summary>Every name that a merge may write besides shards and index.</summary>
-    public static IEnumerable<string> Names => [ConfigFile, CardFile, RecipeFile, .. Copied];
+    public static IEnumerable<string> Names => [ConfigFile, CardFile, RecipeFile, .. Tokenizer.FileNames, .. Copied];
 
     /// <summary>The files of a plan's output, by name.</summary>
+    /// <exception cref="MergeException">A file of the donor is not what its name says.</exception>
     public static IReadOnlyList<(string Name, byte[] Bytes)> Of(MergePlan plan)
     {
+        string folder = plan.Donor.Input.Folder;
         var files = new List<(string, byte[])>();
-        if (plan.Donor.Input.Folder is { } folder)
-        {
-            if (Read(folder, ConfigFile) is { } config)
-                files.Add((ConfigFile, EditConfig(config, Path.Combine(folder, ConfigFile), plan)));
-            foreach (string name in Copied)
-            {
-                if (Read(folder, name) is { } bytes)
-                    files.Add((name, bytes));
-            }
-        }
-
+        if (JsonFile.Read(folder, ConfigFile) is { } config)
+            files.Add((ConfigFile, EditConfig(config, plan)));
+        files.AddRange(TokenizerFiles(plan, folder));
+        files.AddRange(from name in Copied
+                       let path = Path.Combine(folder, name)
+                       where File.Exists(path)
+                       select (name, File.ReadAllBytes(path)));
         files.Add((RecipeFile, Encoding.UTF8.GetBytes(plan.Recipe.ToYaml())));
         files.Add((CardFile, Encoding.UTF8.GetBytes(Card(plan))));
         return files;
     }
 
-    private static byte[]? Read(string folder, string name)
+    // A template of the recipe's own stands in the file that loaders read first, and in the settings where older ones
+    // look.
+    private static IEnumerable<(string Name, byte[] Bytes)> TokenizerFiles(MergePlan plan, string folder)
     {
-        string path = Path.Combine(folder, name);
-        return File.Exists(path) ? File.ReadAllBytes(path) : null;
+        var files = plan.Tokenizer?.Files() ?? Tokenizer.FilesIn(folder);
+        if (plan.ChatTemplate is not { } template)
+            return files;
+        return files.Where(f => f.Name is not (ChatTemplate.File or ChatTemplate.OldFile))
+            .Select(f => f.Name == Tokenizer.ConfigFile ? (f.Name, WithTemplate(f.Bytes)) : f)
+            .Append((ChatTemplate.File, Encoding.UTF8.GetBytes(template)));
+
+        byte[] WithTemplate(byte[] settings)
+        {
+            var json = JsonFile.Parse(settings, Tokenizer.ConfigFile);
+            json["chat_template"] = template;
+            return JsonFile.Write(json);
+        }
     }
 
-    private static byte[] EditConfig(byte[] text, string path, MergePlan plan)
+    // Ids of special tokens are the tokenizer's.
+    private static byte[] EditConfig(JsonObject config, MergePlan plan)
     {
-        JsonObject config;
-        try
-        {
-            config = JsonNode.Parse(text)?.AsObject() ?? throw new JsonException("null");
-        }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)
-        {
-            throw new MergeException(MergeError.Models, $"{path}: no JSON object");
-        }
-
         if (plan.NamedDtype is { } dtype)
             config[config.ContainsKey("dtype") ? "dtype" : "torch_dtype"] = Elements.NameOf(dtype);
         if (plan.Vocabulary is { } rows && config.ContainsKey("vocab_size"))
@@ -76,11 +73,13 @@ internal static class ModelFiles
             config[key] = layers;
         if (plan.UntiedHead && config.ContainsKey("tie_word_embeddings"))
             config["tie_word_embeddings"] = false;
-        return Encoding.UTF8.GetBytes(config.ToJsonString(new JsonSerializerOptions
+        if (plan.Tokenizer is { } tokenizer && JsonFile.Read(tokenizer.DonorFolder, ConfigFile) is { } other)
         {
-            WriteIndented = true,
-            Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        }) + "\n");
+            foreach (var (name, id) in other.Where(p => p.Key.EndsWith("_token_id", StringComparison.Ordinal)))
+                config[name] = id?.DeepClone();
+        }
+
+        return JsonFile.Write(config);
     }
 
     private static string Card(MergePlan plan)

@@ -69,19 +69,19 @@ internal sealed class OutputFolder : IDisposable
     }
 
     /// <summary>Writes the small files, the record, and last the index; then the merge's own state goes.</summary>
-    public void Complete(MergePlan plan)
+    public void Complete(MergePlan plan, IReadOnlyList<(string Name, byte[] Bytes)> files)
     {
-        var files = new Dictionary<string, FileRecord>();
-        foreach (var (name, bytes) in ModelFiles.Of(plan))
+        var records = new Dictionary<string, FileRecord>();
+        foreach (var (name, bytes) in files)
             Put(name, bytes);
         if (plan.Layout.IndexJson is { } index)
-            files[OutputLayout.IndexFileName] = new FileRecord(index.Length, Crc32C.Of(index.Span));
+            records[OutputLayout.IndexFileName] = new FileRecord(index.Length, Crc32C.Of(index.Span));
         var record = new OutputRecord
         {
             Version = typeof(OutputFolder).Assembly.GetName().Version!.ToString(3),
             Plan = _record,
             Shards = plan.Layout.Shards.Select(s => Finished[s.FileName]).ToArray(),
-            Files = files,
+            Files = records,
         };
         _store.WriteAll(RecordFile, record.ToBytes());
         if (plan.Layout.IndexJson is { } last)
@@ -92,7 +92,7 @@ internal sealed class OutputFolder : IDisposable
         void Put(string name, byte[] bytes)
         {
             _store.WriteAll(name, bytes);
-            files[name] = new FileRecord(bytes.Length, Crc32C.Of(bytes));
+            records[name] = new FileRecord(bytes.Length, Crc32C.Of(bytes));
         }
     }
 

@@ -27,6 +27,11 @@ internal sealed record PlanRecord
     /// <summary>Whether the recipe was read leniently.</summary>
     public required bool Lenient { get; init; }
 
+    /// <summary>
+    /// Checksums of the models' vocabularies where embeddings are matched by token, else <c>null</c>.
+    /// </summary>
+    public IReadOnlyList<uint>? Tokenizers { get; init; }
+
     /// <summary>The input shards.</summary>
     public required IReadOnlyList<SourceRecord> Sources { get; init; }
 
@@ -40,6 +45,7 @@ internal sealed record PlanRecord
         Recipe = (plan.Recipe with { Text = null }).ToYaml(),
         Seed = options.Seed,
         Lenient = options.Lenient,
+        Tokenizers = plan.Tokenizer?.Crc32C,
         Sources = plan.InputShards.Select(SourceRecord.Of).ToArray(),
         Layout = plan.Layout.Shards.Select(s => new LayoutRecord(s.FileName, s.FileLength, Crc32C.Of(s.Header.Span))).ToArray(),
     };

@@ -2,6 +2,7 @@ using FusionKernels.Methods;
 using FusionKernels.Models;
 using FusionKernels.Recipes;
 using FusionKernels.Safetensors;
+using FusionKernels.Tokenizers;
 
 namespace FusionKernels.Planning;
 
@@ -38,6 +39,12 @@ internal sealed class MergePlan
 
     /// <summary>The output dtype that the recipe names, or <c>null</c>.</summary>
     public required Dtype? NamedDtype { get; init; }
+
+    /// <summary>The output's tokenizer; <c>null</c> for the donor's files as they are.</summary>
+    public required OutputTokenizer? Tokenizer { get; init; }
+
+    /// <summary>The output's chat template; <c>null</c> for the tokenizer's own.</summary>
+    public required string? ChatTemplate { get; init; }
 
     /// <summary>Rows of the output's embedding where the donor's has others, or <c>null</c>.</summary>
     public long? Vocabulary => Tensors.Values

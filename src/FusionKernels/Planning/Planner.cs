@@ -2,6 +2,7 @@ using FusionKernels.Methods;
 using FusionKernels.Models;
 using FusionKernels.Recipes;
 using FusionKernels.Safetensors;
+using FusionKernels.Tokenizers;
 
 namespace FusionKernels.Planning;
 
@@ -16,6 +17,8 @@ internal sealed class Planner
     private readonly List<string> _mismatches = [];
     private readonly Dictionary<string, PlannedModel> _models = [];
     private readonly Dictionary<string, List<string>> _lacking = [];
+    private readonly SortedSet<string> _unknownTokens = new(StringComparer.Ordinal);
+    private OutputTokenizer? _tokenizer;
 
     private Planner(Recipe recipe, MergeOptions options)
     {
@@ -49,6 +52,12 @@ internal sealed class Planner
         // A method without a base still takes config and tokenizer from a base_model.
         if (recipe.BaseModel is { } donor && !planner._models.ContainsKey(donor))
             planner._models.Add(donor, new PlannedModel(donor, open(donor), -1));
+        if (recipe.Tokenizer is not null)
+        {
+            var baseFirst = planner._models.Values.OrderBy(m => m.Path != recipe.BaseModel).ToArray();
+            planner._tokenizer = OutputTokenizer.Of(recipe.Tokenizer, baseFirst);
+        }
+
         return planner.PlanTensors(slices, dtype);
     }
 
@@ -173,6 +182,12 @@ internal sealed class Planner
             _warnings.Add($"{path}: lacks {string.Join(", ", names.Take(MismatchesShown))}{more}; {fate}");
         }
 
+        if (_unknownTokens.Count > 0)
+        {
+            string some = string.Join(", ", _unknownTokens.Take(MismatchesShown).Select(t => $"'{t}'"));
+            _warnings.Add($"{_unknownTokens.Count} tokens are in no model ({some}): they get the mean of the rest");
+        }
+
         return new MergePlan
         {
             Recipe = _recipe,
@@ -182,6 +197,9 @@ internal sealed class Planner
             Tensors = tensors,
             Layout = OutputLayout.Plan(tensors.Values.Select(t => t.Spec).ToArray(), null, _options.MaxShardBytes),
             NamedDtype = dtype,
+            Tokenizer = _tokenizer,
+            ChatTemplate = _recipe.ChatTemplate is { } template
+                ? ChatTemplate.Of(template, _models.Values.Select(m => m.Input.Folder)) : null,
             SlicedLayers = slices[0].Layers is null ? null : slices.Sum(s => s.Layers),
             Warnings = _warnings,
         };
@@ -199,6 +217,8 @@ internal sealed class Planner
         }
 
         var found = FindModels(slot);
+        if (_tokenizer is not null && TensorNames.IsEmbedding(name))
+            MatchTokens(_tokenizer, origin, ref basis, found);
         ModelTensor[] all = [.. basis is null ? [] : new[] { basis }, .. found.Select(f => f.Input)];
         if (all.Length == 0)
             return null;
@@ -266,6 +286,25 @@ internal sealed class Planner
         }
 
         return [.. found.Where(f => f.Input is not null).Select(f => (f.Source, f.Input!))];
+    }
+
+    // What is no matrix of floating-point rows is left to the rules for all tensors.
+    private void MatchTokens(
+        OutputTokenizer tokenizer,
+        SliceSource? origin,
+        ref ModelTensor? basis,
+        (SliceSource Source, ModelTensor Input)[] found)
+    {
+        var models = found.Select(f => (f.Source.Model.Path, f.Input)).ToList();
+        if (basis is not null)
+            models.Insert(0, (origin!.Model.Path, basis));
+        if (models.Any(m => m.Input.Shape.Count != 2 || Elements.Of(m.Input.Dtype) is null))
+            return;
+        var permuted = TokenRows.Permute(tokenizer, models, origin?.Model.Path ?? _recipe.BaseModel, _unknownTokens);
+        int first = basis is null ? 0 : 1;
+        basis = basis is null ? null : permuted[0];
+        for (int i = 0; i < found.Length; i++)
+            found[i].Input = permuted[first + i];
     }
 
     private ModelTensor? FindInBase(OutputSlot slot) =>
@@ -345,7 +384,8 @@ internal sealed class Planner
         }
 
         var odd = all.First(t => !t.Shape.SequenceEqual(shape));
-        _mismatches.Add($"{name}: shapes differ, {Describe(all[0])} and {Describe(odd)}");
+        string hint = TensorNames.IsEmbedding(name) ? " ('tokenizer_source' matches rows by token)" : "";
+        _mismatches.Add($"{name}: shapes differ, {Describe(all[0])} and {Describe(odd)}{hint}");
         return null;
     }
 

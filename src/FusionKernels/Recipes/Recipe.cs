@@ -34,6 +34,16 @@ public sealed record Recipe
     /// <summary>Dtype of the output, or <c>null</c> for <see cref="Dtype"/>.</summary>
     public string? OutDtype { get; init; }
 
+    /// <summary>
+    /// The output's vocabulary; <c>null</c> leaves rows as they are and takes over the donor's tokenizer.
+    /// </summary>
+    public RecipeTokenizer? Tokenizer { get; init; }
+
+    /// <summary>
+    /// The output's chat template: <c>auto</c>, a bundled name, or Jinja text; <c>null</c> takes over the donor's.
+    /// </summary>
+    public string? ChatTemplate { get; init; }
+
     /// <summary>What becomes of tensors that some model lacks.</summary>
     public MissingTensors MissingTensors { get; init; }
 
@@ -110,6 +120,9 @@ public sealed record Recipe
             yaml.Append("dtype: ").Append(Dtype).Append('\n');
         if (OutDtype is not null)
             yaml.Append("out_dtype: ").Append(OutDtype).Append('\n');
+        Tokenizer?.AppendYaml(yaml);
+        if (ChatTemplate is not null)
+            yaml.Append("chat_template: ").Append(YamlText.Quote(ChatTemplate)).Append('\n');
         AppendChoice("missing_tensors", MissingTensors);
         AppendChoice("rng", Rng);
         return yaml.ToString();

@@ -1,4 +1,5 @@
 using FusionKernels.Safetensors;
+using FusionKernels.Tokenizers;
 
 namespace FusionKernels.Recipes;
 
@@ -11,14 +12,16 @@ public static class RecipeReader
     private static readonly string[] Keys =
     [
         "merge_method", "base_model", "models", "slices", "modules", "parameters", "dtype", "out_dtype",
-        "missing_tensors", "rng",
+        "tokenizer_source", "tokenizer", "chat_template", "missing_tensors", "rng",
     ];
 
-    private static readonly string[] KeysToCome = ["tokenizer_source", "tokenizer", "chat_template"];
     private static readonly string[] ModuleKeys = ["models", "slices", "parameters"];
     private static readonly string[] SliceKeys = ["sources", "base_model", "residual_weight", "parameters"];
     private static readonly string[] ModelKeys = ["model", "parameters"];
     private static readonly string[] SourceKeys = ["model", "layer_range", "parameters"];
+    private static readonly string[] TokenizerKeys = ["source", "tokens", "pad_to_multiple_of"];
+    private static readonly string[] TokenKeys = ["source", "force"];
+    private static readonly string[] TokenSourceKeys = ["kind", "model", "token", "token_id"];
 
     /// <summary>Reads a recipe file.</summary>
     /// <param name="path">The YAML (or JSON) file, at most 1 MB.</param>
@@ -60,8 +63,6 @@ public static class RecipeReader
         var keys = MapOf(root, "the recipe");
         foreach (var (key, value) in keys)
         {
-            if (KeysToCome.Contains(key))
-                throw value.Error($"'{key}' is not supported yet");
             reading.RefuseUnknown(key, value, Keys, "a recipe");
         }
 
@@ -82,6 +83,8 @@ public static class RecipeReader
             Parameters = ReadParameters(Find(keys, "parameters")),
             Dtype = Find(keys, "dtype") is { IsNull: false } d ? d.AsText("dtype") : null,
             OutDtype = Find(keys, "out_dtype") is { IsNull: false } o ? o.AsText("out_dtype") : null,
+            Tokenizer = reading.Tokenizer(Find(keys, "tokenizer_source"), Find(keys, "tokenizer")),
+            ChatTemplate = Find(keys, "chat_template") is { IsNull: false } chat ? ReadChatTemplate(chat) : null,
             MissingTensors = Find(keys, "missing_tensors") is { } missing
                 ? ReadChoice<MissingTensors>("missing_tensors", missing) : default,
             Rng = Find(keys, "rng") is { } rng ? ReadChoice<RandomGenerator>("rng", rng) : default,
@@ -135,6 +138,66 @@ public static class RecipeReader
                 };
             }).ToArray();
 
+        public RecipeTokenizer? Tokenizer(YamlNode? source, YamlNode? tokenizer)
+        {
+            source = source is { IsNull: true } ? null : source;
+            tokenizer = tokenizer is { IsNull: true } ? null : tokenizer;
+            if (tokenizer is null)
+                return source is null ? null : new RecipeTokenizer(ReadReference(source, "tokenizer_source"));
+            if (source is not null)
+                throw source.Error("'tokenizer_source' and 'tokenizer' say the same; only one of them may be there");
+            var keys = MapOf(tokenizer, "'tokenizer'");
+            RefuseUnknownOf(keys, TokenizerKeys, "'tokenizer'");
+            var own = Find(keys, "source");
+            return new RecipeTokenizer(own is { IsNull: false } ? ReadReference(own, "source") : RecipeTokenizer.Union)
+            {
+                Tokens = Find(keys, "tokens") is { IsNull: false } tokens
+                    ? MapOf(tokens, "'tokens'").ToDictionary(t => t.Key, t => Token(t.Key, t.Value)) : [],
+                PadToMultipleOf = Find(keys, "pad_to_multiple_of") is { IsNull: false } pad
+                    ? ReadCount("pad_to_multiple_of", pad, 1) : 1,
+            };
+        }
+
+        private RecipeToken Token(string text, YamlNode node)
+        {
+            var keys = MapOf(node, $"the token '{text}'");
+            RefuseUnknownOf(keys, TokenKeys, "a token");
+            var source = Find(keys, "source");
+            var force = Find(keys, "force");
+            return new RecipeToken(
+                source is { IsNull: false } ? TokenSource(source) : null,
+                force is { IsNull: false } && (force.AsNumber() ?? throw force.Error("'force' is true or false")) != 0);
+        }
+
+        private TokenSource TokenSource(YamlNode node)
+        {
+            if (node.Entries is not { } keys || Find(keys, "kind") is not { } kind)
+                return new TokenSource(ReadReference(node, "source"));
+            RefuseUnknownOf(keys, TokenSourceKeys, "a token's source");
+            YamlNode? model = Find(keys, "model"), token = Find(keys, "token"), id = Find(keys, "token_id");
+            switch (kind.AsText("kind"))
+            {
+                case "zero" when model is null && token is null && id is null:
+                    return default;
+                case "model_token" when model is not null && token is null != id is null:
+                    string path = ReadReference(model, "model");
+                    return id is null
+                        ? new TokenSource(path, token!.AsText("token"))
+                        : new TokenSource(path, TokenId: ReadCount("token_id", id, 0));
+                case "zero" or "model_token":
+                    throw node.Error(
+                        "a token's source is {kind: zero}, or {kind: model_token} with model and token or token_id");
+                default:
+                    throw kind.Error($"'kind' is one of zero, model_token, not '{kind.Scalar}'");
+            }
+        }
+
+        private void RefuseUnknownOf(IReadOnlyList<(string Key, YamlNode Value)> keys, string[] known, string where)
+        {
+            foreach (var (key, value) in keys)
+                RefuseUnknown(key, value, known, where);
+        }
+
         public void RefuseUnknown(string key, YamlNode at, string[] known, string where)
         {
             if (!known.Contains(key))
@@ -164,6 +227,21 @@ public static class RecipeReader
         if (path.Contains('+', StringComparison.Ordinal) && !Path.Exists(path))
             throw node.Error($"'{path}': applying a LoRA (model+lora) is not supported yet");
         return path;
+    }
+
+    private static int ReadCount(string key, YamlNode node, int least) =>
+        node.AsNumber() is { } number && number >= least && number <= int.MaxValue && number == Math.Floor(number)
+            ? (int)number
+            : throw node.Error($"'{key}' must be a whole number of at least {least}");
+
+    // Text that is no template is most likely a misspelt name.
+    private static string ReadChatTemplate(YamlNode node)
+    {
+        string text = node.AsText("chat_template");
+        string[] names = [ChatTemplate.Auto, .. ChatTemplate.Bundled.Keys];
+        bool isJinja = text.Length >= 20 && text.Contains('{', StringComparison.Ordinal);
+        return isJinja || names.Contains(text) ? text : throw node.Error(
+            $"'chat_template' is {string.Join(", ", names)}, or Jinja, not '{text}'{Spelling.Suggest(text, names)}");
     }
 
     private static T ReadChoice<T>(string key, YamlNode node)

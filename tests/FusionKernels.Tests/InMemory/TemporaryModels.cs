@@ -26,6 +26,9 @@ internal sealed class TemporaryModels : IDisposable
     public void Write(string model, string file, string text) =>
         File.WriteAllText(Path.Combine(this[model], file), text);
 
+    /// <summary>Whether a model has a file.</summary>
+    public bool Has(string model, string file) => File.Exists(Path.Combine(this[model], file));
+
     /// <inheritdoc/>
     public void Dispose() => Directory.Delete(Root, recursive: true);
 }

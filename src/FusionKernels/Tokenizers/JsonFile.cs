@@ -1,0 +1,42 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace FusionKernels.Tokenizers;
+
+/// <summary>The small JSON files of a model: config.json, and those of its tokenizer.</summary>
+internal static class JsonFile
+{
+    private static readonly JsonSerializerOptions Indented = new()
+    {
+        WriteIndented = true,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
+
+    /// <summary>Reads an object; <c>null</c> when there is no such file.</summary>
+    /// <exception cref="MergeException">It is no JSON object.</exception>
+    public static JsonObject? Read(string folder, string name)
+    {
+        string path = Path.Combine(folder, name);
+        return File.Exists(path) ? Parse(File.ReadAllBytes(path), path) : null;
+    }
+
+    /// <summary>Reads an object from its text.</summary>
+    /// <exception cref="MergeException">It is no JSON object.</exception>
+    public static JsonObject Parse(byte[] text, string path)
+    {
+        try
+        {
+            return JsonNode.Parse(text, null, Strict)?.AsObject() ?? throw new JsonException("null");
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            throw new MergeException(MergeError.Models, $"{path}: no JSON object");
+        }
+    }
+
+    /// <summary>The text of an object as Python's tools write it: indented, and not ASCII alone.</summary>
+    public static byte[] Write(JsonObject json) => [.. JsonSerializer.SerializeToUtf8Bytes(json, Indented), (byte)'\n'];
+}
