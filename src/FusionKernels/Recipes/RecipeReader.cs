@@ -61,10 +61,7 @@ public static class RecipeReader
         var root = YamlNode.Parse(text, name);
         var reading = new Reading(lenient, []);
         var keys = MapOf(root, "the recipe");
-        foreach (var (key, value) in keys)
-        {
-            reading.RefuseUnknown(key, value, Keys, "a recipe");
-        }
+        reading.RefuseUnknown(keys, Keys, "a recipe");
 
         // The contents stand at the top, or under modules: default.
         var contents = keys;
@@ -102,8 +99,7 @@ public static class RecipeReader
             if (modules is not [("default", var module)])
                 throw node.Error("'modules' may only hold 'default': models of several modules are not supported yet");
             var keys = MapOf(module, "the module 'default'");
-            foreach (var (key, value) in keys)
-                RefuseUnknown(key, value, ModuleKeys, "a module");
+            RefuseUnknown(keys, ModuleKeys, "a module");
             if (keys.Count(k => k.Key is "models" or "slices") != 1)
                 throw module.Error("a module has exactly one of 'models' and 'slices'");
             return keys;
@@ -112,8 +108,7 @@ public static class RecipeReader
         public RecipeSlice[] Slices(YamlNode node) => (node.Items ?? throw node.Error("'slices' must be a list")).Select(item =>
         {
             var keys = MapOf(item, "an entry of 'slices'");
-            foreach (var (key, value) in keys)
-                RefuseUnknown(key, value, SliceKeys, "a slice");
+            RefuseUnknown(keys, SliceKeys, "a slice");
             if (Find(keys, "residual_weight") is { IsNull: false } unused)
                 Forgive(unused, "'residual_weight' has no effect in mergekit");
             var sources = Find(keys, "sources") ?? throw item.Error("a slice needs 'sources'");
@@ -128,8 +123,7 @@ public static class RecipeReader
             (node.Items ?? throw node.Error($"'{list}' must be a list")).Select(item =>
             {
                 var keys = MapOf(item, $"an entry of '{list}'");
-                foreach (var (key, value) in keys)
-                    RefuseUnknown(key, value, known, $"an entry of '{list}'");
+                RefuseUnknown(keys, known, $"an entry of '{list}'");
                 var reference = Find(keys, "model") ?? throw item.Error($"an entry of '{list}' needs 'model'");
                 return new RecipeModel(ReadReference(reference, "model"))
                 {
@@ -147,7 +141,7 @@ public static class RecipeReader
             if (source is not null)
                 throw source.Error("'tokenizer_source' and 'tokenizer' say the same; only one of them may be there");
             var keys = MapOf(tokenizer, "'tokenizer'");
-            RefuseUnknownOf(keys, TokenizerKeys, "'tokenizer'");
+            RefuseUnknown(keys, TokenizerKeys, "'tokenizer'");
             var own = Find(keys, "source");
             return new RecipeTokenizer(own is { IsNull: false } ? ReadReference(own, "source") : RecipeTokenizer.Union)
             {
@@ -161,7 +155,7 @@ public static class RecipeReader
         private RecipeToken Token(string text, YamlNode node)
         {
             var keys = MapOf(node, $"the token '{text}'");
-            RefuseUnknownOf(keys, TokenKeys, "a token");
+            RefuseUnknown(keys, TokenKeys, "a token");
             var source = Find(keys, "source");
             var force = Find(keys, "force");
             return new RecipeToken(
@@ -173,7 +167,7 @@ public static class RecipeReader
         {
             if (node.Entries is not { } keys || Find(keys, "kind") is not { } kind)
                 return new TokenSource(ReadReference(node, "source"));
-            RefuseUnknownOf(keys, TokenSourceKeys, "a token's source");
+            RefuseUnknown(keys, TokenSourceKeys, "a token's source");
             YamlNode? model = Find(keys, "model"), token = Find(keys, "token"), id = Find(keys, "token_id");
             switch (kind.AsText("kind"))
             {
@@ -192,16 +186,10 @@ public static class RecipeReader
             }
         }
 
-        private void RefuseUnknownOf(IReadOnlyList<(string Key, YamlNode Value)> keys, string[] known, string where)
+        public void RefuseUnknown(IReadOnlyList<(string Key, YamlNode Value)> keys, string[] known, string where)
         {
-            foreach (var (key, value) in keys)
-                RefuseUnknown(key, value, known, where);
-        }
-
-        public void RefuseUnknown(string key, YamlNode at, string[] known, string where)
-        {
-            if (!known.Contains(key))
-                Forgive(at, $"'{key}' is no key of {where}{Spelling.Suggest(key, known)}");
+            foreach (var (key, value) in keys.Where(k => !known.Contains(k.Key)))
+                Forgive(value, $"'{key}' is no key of {where}{Spelling.Suggest(key, known)}");
         }
 
         private void Forgive(YamlNode at, string message)

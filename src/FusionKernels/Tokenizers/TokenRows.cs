@@ -36,8 +36,10 @@ internal static class TokenRows
             var token = text is null ? null : tokenizer.Sources.GetValueOrDefault(text);
             for (int m = 0; m < own.Length; m++)
                 own[m] = text is null ? null : RowOf(m, text);
+            bool all = token?.Force != true && own.All(row => row is not null);
             var filled = text is null ? EmbeddingRow.Mean
                 : token?.Source is { } source ? Named(text, source)
+                : all ? default
                 : Default(text);
             for (int m = 0; m < own.Length; m++)
                 rows[m][id] = token?.Force == true ? filled : own[m] ?? filled;
