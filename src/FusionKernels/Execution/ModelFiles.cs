@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using FusionKernels.Planning;
 using FusionKernels.Recipes;
@@ -71,7 +72,7 @@ internal static class ModelFiles
             config["vocab_size"] = rows;
         if (plan.SlicedLayers is { } layers && LayerKeys.FirstOrDefault(config.ContainsKey) is { } key)
             config[key] = layers;
-        if (plan.UntiedHead && config.ContainsKey("tie_word_embeddings"))
+        if (config["tie_word_embeddings"]?.GetValueKind() == JsonValueKind.True && plan.UntiedHead)
             config["tie_word_embeddings"] = false;
         if (plan.Tokenizer is { } tokenizer && JsonFile.Read(tokenizer.DonorFolder, ConfigFile) is { } other)
         {

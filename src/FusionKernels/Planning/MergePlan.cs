@@ -52,9 +52,14 @@ internal sealed class MergePlan
         .Where(t => Donor.Input.TryGet(t.Spec.Name, out var own) && own.Shape[0] != t.Spec.Shape[0])
         .Select(t => (long?)t.Spec.Shape[0]).FirstOrDefault();
 
-    /// <summary>Whether the output has a head of its own where the donor ties it to its embedding.</summary>
-    public bool UntiedHead => Tensors.Keys.Any(name =>
-        TensorNames.TiedTo(name).Any(Tensors.ContainsKey) && !Donor.Input.TryGet(name, out _));
+    /// <summary>
+    /// Whether the output has a head that is not its embedding once more: some model's stored head differs from its
+    /// embedding.
+    /// </summary>
+    public bool UntiedHead => Tensors.Keys.Any(
+        head => TensorNames.TiedTo(head).Where(Tensors.ContainsKey).Any(embedding =>
+            Models.Append(Donor).Any(model => model.Input.TryGet(head, out var own)
+                && !(model.Input.TryGet(embedding, out var tied) && TensorBytes.Equal(own, tied)))));
 
     /// <summary>Layers of the output when slices decide them, or <c>null</c>.</summary>
     public required int? SlicedLayers { get; init; }

@@ -8,9 +8,11 @@ internal static class TensorBytes
 {
     private const int Window = 1 << 16;
 
-    /// <summary>Whether two tensors of equal dtype and shape hold the same bytes.</summary>
+    /// <summary>Whether two tensors have the same dtype, shape and bytes.</summary>
     public static unsafe bool Equal(ModelTensor a, ModelTensor b)
     {
+        if (a.Dtype != b.Dtype || !a.Shape.SequenceEqual(b.Shape))
+            return false;
         byte* left = stackalloc byte[Window], right = stackalloc byte[Window];
         for (long offset = 0; offset < a.ByteLength; offset += Window)
         {
