@@ -74,6 +74,15 @@ public interface IKernelStream : IDisposable
     /// <param name="bits">Receives <c>ceil(Length / 8)</c> bytes; unused bits of the last one are zero.</param>
     void WriteMask(in Chunk chunk, Span<byte> bits);
 
+    /// <summary>
+    /// Random: writes DELLA's mask of model 0 as bits, like <see cref="WriteMask"/>: each element is kept with a probability that depends on
+    /// the rank of its magnitude within its row. The chunk begins and ends with whole groups of rows.
+    /// </summary>
+    /// <param name="chunk">Inputs; masks and scales are ignored. <c>chunk.First</c> must be a multiple of 8.</param>
+    /// <param name="draw">Rows, probabilities and the stream of words.</param>
+    /// <param name="bits">Receives <c>ceil(Length / 8)</c> bytes; unused bits of the last one are zero.</param>
+    void WriteRankedMask(in Chunk chunk, in RankedDraw draw, Span<byte> bits);
+
     /// <summary>Random: the words of elements <paramref name="first"/>, <paramref name="first"/> + 1, ... of a stream.</summary>
     void Words(Philox stream, long first, Span<uint> words);
 

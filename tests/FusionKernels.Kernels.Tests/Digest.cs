@@ -42,6 +42,11 @@ internal static unsafe class Digest
             byte[] bits = new byte[(Length + 7) / 8];
             stream.WriteMask(new Chunk { First = 8, Length = Length, Base = chunk.Base, Sources = sources }, bits);
             hash.AppendData(bits);
+            foreach (var draw in new RankedDraw[] { new(new Philox(3, 4), 0.5, 0.2, 470), new(new Philox(5, 6), 0.4, 0.1, 47, 5) })
+            {
+                stream.WriteRankedMask(new Chunk { First = 8 * Length, Length = Length, Base = chunk.Base, Sources = sources }, draw, bits);
+                hash.AppendData(bits);
+            }
         }
     }
 

@@ -23,6 +23,9 @@ internal readonly record struct MergeSource(ModelTensor Input)
     /// <summary>Whether some elements are left out.</summary>
     public bool IsMasked => Ties is not null || Mask.Kind != MaskKind.All;
 
+    /// <summary>sum |v| of the delta and of the masked delta, where the pass that drew the mask found them.</summary>
+    public (double Delta, double Masked)? Norms { get; init; }
+
     /// <summary>Factor on the masked delta.</summary>
     public float Scale { get; init; } = 1;
 

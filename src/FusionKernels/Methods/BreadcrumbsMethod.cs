@@ -1,5 +1,6 @@
 using FusionKernels.Execution;
 using FusionKernels.Planning;
+using FusionKernels.Recipes;
 
 namespace FusionKernels.Methods;
 
@@ -22,7 +23,7 @@ public abstract class BreadcrumbsMethod : TaskVectorMethod
     ];
 
     /// <inheritdoc/>
-    internal sealed override string? Objection(PlannedSource model) =>
+    internal sealed override string? Objection(Recipe recipe, PlannedSource model) =>
         model[Gamma] is >= 0 and <= 1 ? null : $"'{Gamma}' is a share between 0 and 1, not {model[Gamma]}";
 
     /// <inheritdoc/>

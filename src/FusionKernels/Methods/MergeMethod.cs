@@ -1,5 +1,6 @@
 using FusionKernels.Execution;
 using FusionKernels.Planning;
+using FusionKernels.Recipes;
 
 namespace FusionKernels.Methods;
 
@@ -76,7 +77,7 @@ public abstract class MergeMethod
     public virtual DtypeRule OutputDtype => Base == BaseUse.Required ? DtypeRule.Base : DtypeRule.Promoted;
 
     /// <summary>Why a model's parameters for one tensor cannot be used, or <c>null</c>; asked before anything is written.</summary>
-    internal virtual string? Objection(PlannedSource model) => null;
+    internal virtual string? Objection(Recipe recipe, PlannedSource model) => null;
 
     /// <summary>What a careful user should know about the planned tensors, one line each.</summary>
     internal virtual IEnumerable<string> Warnings(IEnumerable<PlannedTensor> tensors) => [];

@@ -15,6 +15,8 @@ public static class MergeMethods
         new DareTies(),
         new Breadcrumbs(),
         new BreadcrumbsTies(),
+        new DellaLinear(),
+        new Della(),
         new Slerp(),
         new NuSlerp(),
         new MultiSlerp(),

@@ -74,17 +74,21 @@ public abstract class TaskVectorMethod : MergeMethod
     private static void RestoreNorms(TensorMerge tensor, MergeSource[] sources)
     {
         int[] masked = Enumerable.Range(0, sources.Length).Where(i => sources[i].IsMasked).ToArray();
-        if (masked.Length == 0)
-            return;
-
-        // Two passes look at the masks, so drawn ones are drawn once. A plain and a masked source that follow each other share their delta.
-        tensor.Keep(sources);
-        double[] norms = tensor.AbsoluteSums(masked.SelectMany(i => new[] { sources[i] with { Mask = default, Ties = null }, sources[i] }).ToArray());
-        for (int m = 0; m < masked.Length; m++)
+        int[] unknown = masked.Where(i => sources[i].Norms is null).ToArray();
+        if (unknown.Length > 0)
         {
-            float before = (float)norms[2 * m], after = (float)norms[(2 * m) + 1];
+            // Two passes look at the masks, so drawn ones are drawn once. A plain and a masked source that follow each other share their delta.
+            tensor.Keep(sources);
+            double[] norms = tensor.AbsoluteSums(unknown.SelectMany(i => new[] { sources[i] with { Mask = default, Ties = null }, sources[i] }).ToArray());
+            for (int u = 0; u < unknown.Length; u++)
+                sources[unknown[u]] = sources[unknown[u]] with { Norms = (norms[2 * u], norms[(2 * u) + 1]) };
+        }
+
+        foreach (int i in masked)
+        {
+            float before = (float)sources[i].Norms!.Value.Delta, after = (float)sources[i].Norms!.Value.Masked;
             if (!(before < 1e-7f) && !(after < 1e-7f))
-                sources[masked[m]] = sources[masked[m]] with { Scale = before / after };
+                sources[i] = sources[i] with { Scale = before / after };
         }
     }
 }

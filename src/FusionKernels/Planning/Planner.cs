@@ -259,7 +259,7 @@ internal sealed class Planner
     private PlannedSource PlanSource(SliceSource source, ModelTensor input, OutputSlot slot)
     {
         var planned = new PlannedSource(source.Model.Ordinal, input, Evaluate(source, slot, input.Name));
-        return _method.Objection(planned) is not { } objection ? planned
+        return _method.Objection(_recipe, planned) is not { } objection ? planned
             : throw new MergeException(MergeError.Recipe, $"{_method.Name}: {objection} ({source.Model.Path}, {input.Name})");
     }
 

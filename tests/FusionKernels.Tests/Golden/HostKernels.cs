@@ -51,6 +51,13 @@ internal sealed unsafe class HostKernels : IDisposable
         return [.. Enumerable.Range(0, length).Select(i => (bits[i / 8] >> (i % 8) & 1) != 0)];
     }
 
+    /// <summary>DELLA's mask over a tensor of deltas.</summary>
+    public void WriteRankedMask(RankedDraw draw, float[] deltas, byte[] bits)
+    {
+        _stream.WriteRankedMask(Chunk(null, [new HostSource(deltas)]), draw, bits);
+        _pinned.Clear();
+    }
+
     /// <summary>Words of a random stream.</summary>
     public uint[] Words(Philox random, long first, int count)
     {

@@ -35,7 +35,7 @@ internal sealed class RecipeGoldenTests : GoldenFixture
                 (null, not null) => $"refused: {refusal}",
                 _ => Compare(merge, Path.Combine(folder.Location, "cases", name, "out"), output),
             };
-            if (Difference.Of(fact => fact == "recipe" ? name : fact == "error" ? error : null) is { } difference)
+            if (Difference.Of(Fact) is { } difference)
             {
                 Assert.That(difference.Expect, Is.EqualTo(new[] { "accepted" }), "all that a recipe can be expected");
                 difference.Decide($"{folder.Name}/{name}", againstMergekit, refusal);
@@ -44,6 +44,14 @@ internal sealed class RecipeGoldenTests : GoldenFixture
             {
                 Assert.That(againstMergekit, Is.Null, againstMergekit ?? "");
             }
+
+            string? Fact(string fact) => fact switch
+            {
+                "recipe" => name,
+                "error" => error,
+                "method" => error is null ? merge.Load().MergeMethod : null,
+                _ => null,
+            };
         }
         finally
         {

@@ -13,9 +13,15 @@ namespace FusionKernels.Tests.Golden;
 internal sealed record RecipeRun(string Path, MergeOptions Options)
 {
     /// <summary>
-    /// Reads the recipe as mergekit does, ignoring what it does not know, with torch's random numbers.
+    /// Reads the recipe as mergekit does, ignoring what it does not know, with torch's random numbers where the method
+    /// can have them.
     /// </summary>
-    public Recipe Load() => RecipeReader.Load(Path, lenient: true) with { Rng = RandomGenerator.Torch, Text = null };
+    public Recipe Load()
+    {
+        var recipe = RecipeReader.Load(Path, lenient: true) with { Text = null };
+        bool ranks = recipe.MergeMethod.StartsWith("della", StringComparison.Ordinal);
+        return recipe with { Rng = ranks ? RandomGenerator.Philox : RandomGenerator.Torch };
+    }
 
     /// <summary>
     /// The merge of each tensor as a case, with inputs and parameters from the product's own plan: material to judge
@@ -43,7 +49,7 @@ internal sealed record RecipeRun(string Path, MergeOptions Options)
             Dtype = recipe.Dtype is null ? null : WorkingType.Of(recipe.Dtype),
             OutDtype = recipe.OutDtype is null ? null : WorkingType.Of(recipe.OutDtype),
             IsEmbedding = t.Sources.Any(s => !s.Input.Shape.SequenceEqual(t.Spec.Shape)),
-            Masks = masks.GetValueOrDefault(t.Spec.Name, []),
+            Masks = masks?[t.Spec.Name] ?? [.. t.Sources.Select(_ => Unknown(t))],
             Expected = expected[t.Spec.Name],
             TiesAreFree = true,
         })];
@@ -52,10 +58,10 @@ internal sealed record RecipeRun(string Path, MergeOptions Options)
     /// <summary>
     /// What a DARE recipe without ties and slices drops: drawn straight through, in the order of the tensors' names.
     /// </summary>
-    private Dictionary<string, GoldenTensor[]> DareMasks(MergePlan plan)
+    private Dictionary<string, GoldenTensor[]>? DareMasks(MergePlan plan)
     {
         if (!plan.Recipe.MergeMethod.StartsWith("dare", StringComparison.Ordinal))
-            return [];
+            return null;
         var generator = new Mt19937((uint)Options.Seed);
         var working = WorkingType.Of(plan.Recipe.Dtype!);
         return plan.Tensors.Values.OrderBy(t => t.Spec.Name, StringComparer.Ordinal)
@@ -69,6 +75,10 @@ internal sealed record RecipeRun(string Path, MergeOptions Options)
             return new GoldenTensor("U8", tensor.Spec.Shape, mask);
         }
     }
+
+    // What DELLA drops is not known: as if it dropped nothing.
+    private static GoldenTensor Unknown(PlannedTensor tensor) =>
+        new("U8", tensor.Spec.Shape, [.. Enumerable.Repeat((byte)1, (int)tensor.Length)]);
 
     private static unsafe GoldenTensor Read(ModelTensor tensor)
     {

@@ -1,0 +1,83 @@
+using System.Runtime.CompilerServices;
+
+namespace FusionKernels.Kernels.Cpu;
+
+internal sealed unsafe partial class CpuStream<T>
+{
+    /// <summary>Elements whose deltas and words are made at a time, unless a group of rows is longer.</summary>
+    private const int RankedBatch = 4096;
+
+    /// <summary>Words that <see cref="PhiloxLanes.Words"/> makes in one turn of its widest lanes.</summary>
+    private const int WordTurn = 128;
+
+    /// <summary>Tables of <see cref="KeepBelow"/> that are kept: a few models' parameters for a few lengths of rows.</summary>
+    private const int MostTables = 16;
+
+    private readonly Dictionary<(double Density, double Epsilon, int Columns), uint[]> _keepBelow = [];
+
+    // Batch after batch: deltas and words of some groups of rows, then each row by itself, brought together where its
+    // elements lie apart. A row's bits may begin anywhere in a byte, so they are added to the chunk's bits in scratch.
+    // SAFETY: every part of scratch has room for what is written into it, whole registers included.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void WriteRankedMask(in Chunk chunk, in RankedDraw draw, Span<byte> bits)
+    {
+        draw.Check(chunk, bits.Length);
+        if (chunk.Length == 0)
+            return;
+        int group = (int)draw.Group, stride = draw.Stride;
+        int batch = Math.Min(chunk.Length, Math.Max(1, RankedBatch / group) * group);
+        nint tile = (batch + 64) * (nint)sizeof(float), drawn = ((nint)batch + 4 + WordTurn) * sizeof(uint);
+        nint kept = (chunk.Length / 8) + 16;
+        byte* scratch = Scratch((2 * tile) + drawn + RankedRow.Bytes(draw.Columns) + kept);
+        float* origin = (float*)scratch, deltas = (float*)(scratch + tile);
+        uint* words = (uint*)(scratch + (2 * tile));
+        var row = new RankedRow((byte*)words + drawn, draw.Columns);
+        byte* output = (byte*)words + drawn + RankedRow.Bytes(draw.Columns);
+        Unsafe.InitBlockUnaligned(output, 0, (uint)kept);
+
+        fixed (uint* table = KeepBelow(draw))
+        {
+            for (int start = 0; start < chunk.Length; start += batch)
+            {
+                int length = Math.Min(batch, chunk.Length - start);
+                if (chunk.Base.Exists)
+                    DeltaTile.Read<T>(chunk.Base.Skip(start), origin, length);
+                Operand data = chunk.Sources[0].Data.Skip(start);
+                DeltaTile.Subtract<T>(data, chunk.Base.Exists ? origin : null, deltas, length);
+
+                // Whole turns from a block's begin, because single words cost a block each.
+                long first = chunk.First + start;
+                int before = (int)(first & 3), count = (before + length + WordTurn - 1) / WordTurn * WordTurn;
+                PhiloxLanes.Words(draw.Stream, first - before, new Span<uint>(words, count));
+                for (int at = 0; at < length; at += group)
+                {
+                    for (int lane = 0; lane < stride; lane++)
+                    {
+                        row.Bring(deltas + at + lane, words + before + at + lane, stride);
+                        row.Decide(table + 1);
+                        row.AddTo(output, start + at + lane, stride);
+                    }
+                }
+            }
+        }
+
+        new ReadOnlySpan<byte>(output, (chunk.Length + 7) / 8).CopyTo(bits);
+    }
+
+    /// <summary>
+    /// <see cref="RankedDraw.KeepBelow"/> by rank, after one number that stands for no rank and before another.
+    /// </summary>
+    private uint[] KeepBelow(in RankedDraw draw)
+    {
+        var key = (draw.Density, draw.Epsilon, draw.Columns);
+        if (_keepBelow.TryGetValue(key, out uint[]? table))
+            return table;
+        if (_keepBelow.Count == MostTables)
+            _keepBelow.Clear();
+        table = new uint[draw.Columns + 2];
+        for (int rank = 0; rank < draw.Columns; rank++)
+            table[rank + 1] = draw.KeepBelow(rank);
+        _keepBelow.Add(key, table);
+        return table;
+    }
+}
