@@ -98,11 +98,12 @@ internal sealed unsafe partial class CpuStream<T>
             }
 
             uint first = keepBelow[0], last = keepBelow[_columns - 1];
-            int middle = Split(Math.Min(first, last), Math.Max(first, last));
-            int open = DecideByBins(middle);
+            uint lowest = Math.Min(first, last), highest = Math.Max(first, last);
+            int middle = Split(lowest, highest);
+            int open = DecideByBins(middle, lowest);
             Scatter(open);
             if (open > 0)
-                DecideByRank(open, keepBelow);
+                DecideByRank(open, lowest, keepBelow);
         }
 
         /// <summary>Adds the row's bits to a run that has zeros there.</summary>
@@ -206,35 +207,32 @@ internal sealed unsafe partial class CpuStream<T>
             }
         }
 
-        // A word of 64 elements per turn: bits of what any rank keeps, and of what depends on the rank. The draws of the latter are moved to
-        // the front, 24 bits each with the element's key below.
+        // A word of 64 elements per turn: bits of what any rank keeps, and of what depends on the rank. The draws of the latter are packed at
+        // the front, as 24 bits above the lowest bound with the element's key below them. Lanes beyond the row may be packed, last.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private int Split(uint lowest, uint highest)
         {
             T low = T.SplatBits(lowest), high = T.SplatBits(highest), upper = T.SplatBits(0xFFFF_FF00);
+            T from = T.SplatBits(lowest << 8), span = T.SplatBits(((highest - lowest) << 8) - 1);
             uint* draws = _draws;
-            int found = 0;
+            int packed = 0, found = 0;
             for (int word = 0; word < _words; word++)
             {
-                uint* from = draws + (64 * word);
                 ulong kept = 0, middle = 0;
                 for (int j = 0; j < 64; j += T.Count)
                 {
-                    T draw = T.Load((byte*)(from + j), sizeof(uint)) >>> 8;
-                    kept |= (ulong)T.BitsGreater(low, draw) << j;
-                    middle |= (ulong)T.BitsGreater(high, draw) << j;
+                    T draw = T.Load((byte*)(draws + (64 * word) + j), sizeof(uint)), key = T.Load(_keys + (64 * word) + j, sizeof(byte));
+                    T bits = draw >>> 8;
+                    kept |= (ulong)T.BitsGreater(low, bits) << j;
+                    middle |= (ulong)T.BitsGreater(high, bits) << j;
+                    packed += T.PackOffsets((draw & upper) | key, from, span, draws + packed);
                 }
 
                 int elements = _columns - (64 * word);
                 ulong present = elements < 64 ? (1ul << elements) - 1 : ulong.MaxValue;
                 _kept[word] = kept &= present;
                 _middle[word] = middle &= present & ~kept;
-                for (int j = 0; j < 64; j += T.Count)
-                {
-                    T draw = T.Load((byte*)(from + j), sizeof(uint)), key = T.Load(_keys + (64 * word) + j, sizeof(byte));
-                    uint chosen = (uint)(middle >> j) & (uint)((1ul << T.Count) - 1);
-                    found += Compact((draw & upper) | key, chosen, from + j, draws + found);
-                }
+                found += BitOperations.PopCount(middle);
             }
 
             return found;
@@ -243,7 +241,7 @@ internal sealed unsafe partial class CpuStream<T>
         // Without a branch on what is decided: a difference's sign is the answer, and the place of a draw that its bin leaves open is written
         // every time, and counted if it is.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private int DecideByBins(int middle)
+        private int DecideByBins(int middle, uint lowest)
         {
             uint* draws = _draws, bounds = _bounds, places = _open;
             int open = 0;
@@ -254,7 +252,7 @@ internal sealed unsafe partial class CpuStream<T>
                 for (int i = 0; i < end; i++)
                 {
                     uint entry = draws[start + i];
-                    long draw = entry >> 8;
+                    long draw = (entry >> 8) + lowest;
                     uint* bound = bounds + (2 * (nuint)(byte)entry);
                     ulong keeps = (ulong)(draw - bound[0]) >> 63, maybe = (ulong)(draw - bound[1]) >> 63;
                     decided |= keeps << i;
@@ -296,7 +294,7 @@ internal sealed unsafe partial class CpuStream<T>
         // In index order. Of the one magnitude of an even bin those are counted that lie between the last open element and this one. In an odd
         // bin the row is searched, or sorted where so many searches would take longer.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private void DecideByRank(int open, uint* keepBelow)
+        private void DecideByRank(int open, uint lowest, uint* keepBelow)
         {
             new Span<uint>(_passed, Bins).Clear();
             uint searches = 0;
@@ -321,7 +319,7 @@ internal sealed unsafe partial class CpuStream<T>
                         : (uint)Array.BinarySearch(sorted, ((ulong)_magnitudes[index] << 32) | (uint)index);
                 }
 
-                if (_openDraws[i] >> 8 < keepBelow[rank])
+                if ((_openDraws[i] >> 8) + lowest < keepBelow[rank])
                     _kept[index >> 6] |= 1ul << (index & 63);
             }
         }

@@ -1,4 +1,3 @@
-using System.Numerics;
 using System.Runtime.InteropServices;
 using FusionKernels.Kernels;
 using FusionKernels.Models;
@@ -15,9 +14,6 @@ internal sealed unsafe partial class TensorMerge : IDisposable
 {
     // The kernel reads mask bits by whole words.
     private const int MaskPadding = 16;
-
-    // A pass that gathers rows and sums at once may take so many chunks at a time.
-    private const int MostChunks = 4;
     private readonly List<nint> _maskBits = [];
     private readonly PlannedTensor _plan;
     private readonly MergeContext _context;
@@ -97,130 +93,11 @@ internal sealed unsafe partial class TensorMerge : IDisposable
             (stream, in chunk, index) => Mask.Magnitude(bits, ties.Last(stream, chunk, index));
     }
 
-    /// <summary>
-    /// Masks each source to the elements that are left when its delta is sorted by magnitude, of equal ones the lower index first, and
-    /// <paramref name="cut"/>[i] are cut from the small and the large end. <c>null</c> leaves a source as it is.
-    /// </summary>
-    public void KeepMiddle(MergeSource[] sources, (long Small, long Large)?[] cut)
-    {
-        // Two thresholds per model come from the same passes: each is a selection of its own over the same source. The lower one is reached
-        // by all but the small elements, the upper one by the large ones alone.
-        var wanted = new List<(int Source, bool IsUpper, long Keep)>();
-        for (int i = 0; i < sources.Length; i++)
-        {
-            if (cut[i] is not { } ends)
-                continue;
-            if (ends.Small + ends.Large >= Length)
-            {
-                sources[i] = sources[i] with { Mask = Mask.None };
-                continue;
-            }
-
-            if (ends.Small > 0)
-                wanted.Add((i, false, Length - ends.Small));
-            if (ends.Large > 0)
-                wanted.Add((i, true, ends.Large));
-        }
-
-        var subset = wanted.Select(w => sources[w.Source]).ToArray();
-        var selectors = MagnitudeSelection.Select([_passes], [subset], Base is null ? [] : [Base], wanted.Select(w => w.Keep).ToArray());
-        foreach (var ends in wanted.Zip(selectors, (w, s) => (w.Source, w.IsUpper, Selector: s!)).GroupBy(w => w.Source))
-        {
-            var low = ends.FirstOrDefault(w => !w.IsUpper).Selector;
-            var high = ends.FirstOrDefault(w => w.IsUpper).Selector;
-            sources[ends.Key] = sources[ends.Key] with { Ties = Band(low, high) };
-        }
-    }
-
-    // Of the ties at the lower threshold the first are dropped; of those at the upper one the first are kept. Whether zeros are dropped
-    // makes no difference, so they are not counted.
-    private ChunkMask Band(MagnitudeSelector? low, MagnitudeSelector? high)
-    {
-        uint lowBits = low?.ThresholdBits ?? 0, highBits = high?.ThresholdBits ?? uint.MaxValue;
-        var dropped = lowBits == 0 ? null : FirstTies(lowBits, low!.Ties - low.TiesKept);
-        var kept = high is null ? null : FirstTies(highBits, high.Ties - high.TiesKept);
-        return (stream, in chunk, index) => Mask.Band(
-            lowBits, dropped?.Last(stream, chunk, index) ?? -1, highBits, kept?.Last(stream, chunk, index) ?? -1);
-    }
-
     private TieBreak? FirstTies(uint bits, long count) =>
         count == 0 ? null : new TieBreak(bits, count, _passes.Chunks, _context.Cancellation);
 
     /// <summary>The mask that drops each element of a model's delta with probability 1 - density.</summary>
     public Mask DropAtRandom(PlannedSource model, double density) => _context.RandomMasks.Draw(this, model, density);
-
-    /// <summary>
-    /// Drops elements of each source at random, the smaller ones of a row along axis 1 more often (<see cref="RankedDraw"/>), and keeps the
-    /// masks as bits. <c>null</c> leaves a source as it is.
-    /// </summary>
-    /// <param name="sources">The models.</param>
-    /// <param name="draws">Their parameters.</param>
-    /// <param name="withNorms">Whether <see cref="MergeSource.Norms"/> will be wanted: the pass finds them where rows and blocks end together.</param>
-    public void DropByRank(MergeSource[] sources, (double Density, double Epsilon)?[] draws, bool withNorms)
-    {
-        int columns = checked((int)(Shape.Count > 1 ? Shape[1] : Length));
-        int stride = checked((int)Shape.Skip(2).Aggregate(1L, (a, b) => a * b));
-        var ranked = new List<(int Source, RankedDraw Draw, nint Bits)>();
-        for (int i = 0; i < sources.Length; i++)
-        {
-            if (draws[i] is not { } draw)
-                continue;
-            var mask = _context.RandomMasks.Draw(this, Models[i], draw.Density);
-            if (mask.Kind == MaskKind.Random)
-            {
-                byte* bits = NewMaskBits();
-                ranked.Add((i, new RankedDraw(mask.Random, draw.Density, draw.Epsilon, columns, stride), (nint)bits));
-                mask = Mask.FromBits(bits);
-            }
-
-            sources[i] = sources[i] with { Mask = mask };
-        }
-
-        if (ranked.Count == 0)
-            return;
-        if (WriteRankedMasks(sources, ranked, withNorms) is not { } norms)
-            return;
-        for (int r = 0; r < ranked.Count; r++)
-        {
-            ref var source = ref sources[ranked[r].Source];
-            source = source with { Norms = (norms[2 * r], norms[(2 * r) + 1]) };
-        }
-    }
-
-    // A worker takes as many groups of rows as a chunk holds, at least one, and so many more that they end with a whole byte of bits; or with
-    // a whole block, if that is not much more: then it sums the magnitudes that it has at hand, plain and masked by model.
-    private double[]? WriteRankedMasks(MergeSource[] sources, List<(int Source, RankedDraw Draw, nint Bits)> ranked, bool withNorms)
-    {
-        long group = ranked[0].Draw.Group, part = Multiple(Reduction.Block);
-        bool sums = withNorms && (part <= MostChunks * _context.ChunkElements || Length <= Math.Max(group, _context.ChunkElements));
-        if (!sums)
-            part = Multiple(8);
-        part *= Math.Max(1, _context.ChunkElements / part);
-        int width = 2 * ranked.Count;
-        double[] partials = sums ? new double[Reduction.Rows(Length) * width] : [];
-        var inputs = ranked.SelectMany(r => new[] { new MergeSource(sources[r.Source].Input), sources[r.Source] }).ToArray();
-        _workers.Run(checked((int)((Length + part - 1) / part)), (worker, index) =>
-        {
-            long first = index * part;
-            int count = checked((int)Math.Min(part, Length - first));
-            _passes.WithChunk(worker, inputs, Base, first, count, (worker, in chunk, _) =>
-            {
-                for (int r = 0; r < ranked.Count; r++)
-                {
-                    var alone = new Chunk { First = first, Length = count, Base = chunk.Base, Sources = chunk.Sources.Slice(2 * r, 1) };
-
-                    // SAFETY: the memory lives until Dispose; parts begin at multiples of 8, so each writes bytes of its own.
-                    worker.Stream.WriteRankedMask(alone, ranked[r].Draw, new Span<byte>((byte*)ranked[r].Bits + (first / 8), (count + 7) / 8));
-                }
-
-                if (sums)
-                    worker.Stream.AbsoluteSum(chunk, partials.AsSpan((int)(first / Reduction.Block * width), Reduction.Rows(count) * width));
-            });
-        });
-        return sums ? Reduction.Fold(partials, width) : null;
-
-        long Multiple(int elements) => group / (long)BigInteger.GreatestCommonDivisor(group, elements) * elements;
-    }
 
     /// <summary>
     /// Memory for a mask of the tensor as bits (<see cref="Mask.FromBits"/>); it lives until the tensor is done.
