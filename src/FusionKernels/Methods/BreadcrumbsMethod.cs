@@ -35,7 +35,7 @@ public abstract class BreadcrumbsMethod : TaskVectorMethod
         string done = whole[0].Parameters[ZeroGamma].Word == Erase
             ? "is erased, as in mergekit"
             : $"keeps its large elements; mergekit erases it ('{ZeroGamma}: {Erase}')";
-        yield return $"{Name}: gamma * elements is below 1 in {whole.Length} tensors ({whole[0].Spec.Name}, ...): the task vector {done}";
+        yield return $"{Name}: gamma * elements is below 1 in {whole.Length} tensor(s) ({whole[0].Spec.Name}, ...): the task vector {done}";
     }
 
     private protected sealed override void Sparsify(TensorMerge tensor, MergeSource[] sources)
