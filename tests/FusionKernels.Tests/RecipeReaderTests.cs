@@ -39,6 +39,19 @@ public class RecipeReaderTests
         });
     }
 
+    [TestCase("a", "a")]
+    [TestCase("{model: a}", "a")]
+    [TestCase("{model: {path: a}, lora: null}", "a")]
+    [TestCase("a+b", "a+b")]
+    [TestCase("{model: a, lora: b}", "a+b")]
+    [TestCase("{model: {path: a, revision: null}, lora: {path: b}, override_architecture: null}", "a+b")]
+    public void A_model_is_a_path_or_a_path_and_an_adapter(string reference, string expected)
+    {
+        string models = $"base_model: {reference}\nmodels: [{{model: {reference}}}]";
+        var recipe = RecipeReader.Parse("merge_method: linear\n" + models);
+        Assert.That((recipe.BaseModel, recipe.Models[0].Path), Is.EqualTo((expected, expected)));
+    }
+
     [Test]
     public void A_recipe_written_in_code_survives_its_own_yaml()
     {
@@ -93,8 +106,11 @@ public class RecipeReaderTests
     [TestCase("merge_method: [", "no valid YAML")]
     [TestCase("", "is empty")]
     [TestCase("a: 1\n---\nb: 2", "several YAML documents")]
-    [TestCase("merge_method: linear\nmodels: [{model: a+lora}]", "LoRA")]
-    [TestCase("merge_method: linear\nmodels: [{model: {path: a}}]", "not supported yet; write the path")]
+    [TestCase("merge_method: linear\nmodels: [{model: {path: a}}]", "not 'path'")]
+    [TestCase("merge_method: linear\nmodels: [{model: {lora: a}}]", "needs 'model'")]
+    [TestCase("merge_method: linear\nmodels: [{model: {model: {revision: a}}}]", "'revision' is not supported")]
+    [TestCase("merge_method: linear\nmodels: [{model: {model: {}}}]", "needs 'path'")]
+    [TestCase("merge_method: linear\nmodels: [{model: {model: a, override_architecture: b}}]", "override_architecture")]
     public void What_is_wrong_is_refused_in_one_line(string text, string expected)
     {
         var error = Assert.Throws<MergeException>(() => RecipeReader.Parse(text, "r.yml"))!;

@@ -1,19 +1,38 @@
 using FusionKernels.Models;
+using FusionKernels.Models.Lora;
 using FusionKernels.Safetensors;
 
 namespace FusionKernels.Execution;
 
-/// <summary>The models that a merge has open, by the paths of its recipe.</summary>
+/// <summary>The models that a merge has open, by the references of its recipe.</summary>
 /// <param name="options">Where relative paths start, and how files are read.</param>
 internal sealed class OpenModels(MergeOptions options) : IDisposable
 {
     private readonly List<Model> _open = [];
+    private readonly SafetensorsOptions _files = new() { Access = options.Access };
+    private readonly string _root = Path.GetFullPath(options.ModelRoot ?? Environment.CurrentDirectory);
 
-    /// <summary>Opens a model.</summary>
-    public Model Open(string path)
+    /// <summary>Opens a model: a path, or a path and that of a LoRA joined by '+'.</summary>
+    public Model Open(string reference)
     {
-        string full = Path.GetFullPath(path, options.ModelRoot is null ? Environment.CurrentDirectory : Path.GetFullPath(options.ModelRoot));
-        var model = new StoredModel(Checkpoint.Open(full, new SafetensorsOptions { Access = options.Access }));
+        // A path of its own may hold a '+'.
+        string[] parts = Path.Exists(FullPath(reference)) ? [reference] : reference.Split('+');
+        if (parts.Length > 2 || parts.Contains(""))
+            throw new MergeException(MergeError.Recipe, $"'{reference}': a model is a path, or path+adapter");
+        if (parts.FirstOrDefault(p => p.Contains('@', StringComparison.Ordinal) && !Path.Exists(FullPath(p))) is { } at)
+            throw new MergeException(MergeError.Recipe, $"'{at}': revisions are not supported; name the folder");
+        Model model = new StoredModel(Checkpoint.Open(FullPath(parts[0]), _files));
+        try
+        {
+            if (parts is [_, var adapter])
+                model = LoraModel.Open(model, FullPath(adapter), _files);
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+
         _open.Add(model);
         return model;
     }
@@ -22,7 +41,8 @@ internal sealed class OpenModels(MergeOptions options) : IDisposable
     /// <exception cref="MergeException">It does.</exception>
     public void RefuseOutputInside(string output)
     {
-        var inputs = _open.Select(m => m.Folder).Distinct().ToDictionary(f => Identity(SourceStamp.Of(f)), f => f);
+        var inputs = _open.SelectMany(m => m.Shards).Select(s => Path.GetDirectoryName(s.Path)!).Distinct()
+            .DistinctBy(f => Identity(SourceStamp.Of(f))).ToDictionary(f => Identity(SourceStamp.Of(f)));
         for (string? folder = Path.GetFullPath(output); folder is not null; folder = Path.GetDirectoryName(folder))
         {
             if (Directory.Exists(folder) && inputs.TryGetValue(Identity(SourceStamp.Of(folder)), out string? input))
@@ -38,4 +58,6 @@ internal sealed class OpenModels(MergeOptions options) : IDisposable
         foreach (var model in _open)
             model.Dispose();
     }
+
+    private string FullPath(string path) => Path.GetFullPath(path, _root);
 }

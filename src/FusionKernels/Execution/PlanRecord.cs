@@ -32,7 +32,7 @@ internal sealed record PlanRecord
     /// </summary>
     public IReadOnlyList<uint>? Tokenizers { get; init; }
 
-    /// <summary>The input shards.</summary>
+    /// <summary>The input shards, and the small files that say how they are meant.</summary>
     public required IReadOnlyList<SourceRecord> Sources { get; init; }
 
     /// <summary>The output shards: name, size, and the checksum of the header, which fixes every tensor's place.</summary>
@@ -46,7 +46,11 @@ internal sealed record PlanRecord
         Seed = options.Seed,
         Lenient = options.Lenient,
         Tokenizers = plan.Tokenizer?.Crc32C,
-        Sources = plan.InputShards.Select(SourceRecord.Of).ToArray(),
+        Sources =
+        [
+            .. plan.InputShards.Select(SourceRecord.Of),
+            .. plan.InputSettings.Select(s => SourceRecord.Of(s.Path, s.Text)),
+        ],
         Layout = plan.Layout.Shards.Select(s => new LayoutRecord(s.FileName, s.FileLength, Crc32C.Of(s.Header.Span))).ToArray(),
     };
 
@@ -73,9 +77,12 @@ internal sealed record PlanRecord
     }
 }
 
-/// <summary>An input shard as it was when the merge began.</summary>
+/// <summary>An input file as it was when the merge began.</summary>
 internal sealed record SourceRecord(string Path, long Bytes, long ModifiedNanoseconds, ulong Inode, uint HeaderCrc32C)
 {
+    /// <summary>Makes the record of a small file, which counts by its content alone.</summary>
+    public static SourceRecord Of(string path, byte[] text) => new(path, text.Length, 0, 0, Crc32C.Of(text));
+
     /// <summary>Makes the record of an opened shard.</summary>
     public static SourceRecord Of(ShardFile shard)
     {

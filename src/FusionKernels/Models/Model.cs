@@ -15,6 +15,9 @@ internal abstract class Model : IDisposable
     /// <summary>Every file that gives tensor bytes.</summary>
     public abstract IEnumerable<ShardFile> Shards { get; }
 
+    /// <summary>Small files that decide the tensors besides the shards, as they were read.</summary>
+    public virtual IEnumerable<(string Path, byte[] Text)> Settings => [];
+
     /// <summary>Finds a tensor by its name.</summary>
     public abstract bool TryGet(string name, [MaybeNullWhen(false)] out ModelTensor tensor);
 

@@ -28,8 +28,10 @@ internal sealed class MergePlan
     public PlannedModel Donor => Base ?? Models[0];
 
     /// <summary>Every input shard.</summary>
-    public IEnumerable<ShardFile> InputShards =>
-        Models.Concat(Base is null ? [] : [Base]).SelectMany(m => m.Input.Shards).Distinct();
+    public IEnumerable<ShardFile> InputShards => Inputs.SelectMany(m => m.Shards).Distinct();
+
+    /// <summary>Every small file that decides the inputs' tensors besides the shards.</summary>
+    public IEnumerable<(string Path, byte[] Text)> InputSettings => Inputs.SelectMany(m => m.Settings);
 
     /// <summary>The output tensors by name.</summary>
     public required IReadOnlyDictionary<string, PlannedTensor> Tensors { get; init; }
@@ -66,6 +68,8 @@ internal sealed class MergePlan
 
     /// <summary>What a careful user should know.</summary>
     public required IReadOnlyList<string> Warnings { get; init; }
+
+    private IEnumerable<Model> Inputs => Models.Concat(Base is null ? [] : [Base]).Select(m => m.Input);
 }
 
 /// <summary>A model of the plan.</summary>

@@ -1,7 +1,7 @@
 namespace FusionKernels.Recipes;
 
 /// <summary>One model of a recipe.</summary>
-/// <param name="Path">Folder or file of the checkpoint, as written.</param>
+/// <param name="Path">Folder or file of the checkpoint, as written; <c>path+adapter</c> applies a LoRA to it.</param>
 public sealed record RecipeModel(string Path)
 {
     internal static readonly IReadOnlyDictionary<string, Setting> NoParameters = new Dictionary<string, Setting>();

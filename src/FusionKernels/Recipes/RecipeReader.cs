@@ -206,15 +206,28 @@ public static class RecipeReader
             ? ((int)first, (int)end)
             : throw node.Error("'layer_range' must be [first, end), two integers");
 
-    // A model is named by its path. mergekit's path+lora and {model: {path, ...}} forms say more than a path, so they are refused.
+    // path, path+lora, or {model: ..., lora: ...} with each a path or {path: ...}, as mergekit has them.
     private static string ReadReference(YamlNode node, string key)
     {
-        if (node.Entries is not null)
-            throw node.Error($"'{key}' as a map (revision, lora, override_architecture) is not supported yet; write the path");
-        string path = node.AsText(key);
-        if (path.Contains('+', StringComparison.Ordinal) && !Path.Exists(path))
-            throw node.Error($"'{path}': applying a LoRA (model+lora) is not supported yet");
-        return path;
+        if (node.Entries is not { } keys)
+            return node.AsText(key);
+        if (keys.FirstOrDefault(k => k.Key is not ("model" or "lora" or "override_architecture")) is { Key: { } unknown })
+            throw node.Error($"'{key}' has 'model' and 'lora', not '{unknown}'");
+        if (Find(keys, "override_architecture") is { IsNull: false } architecture)
+            throw architecture.Error("'override_architecture' is not supported: tensors are matched by name");
+        string path = ReadPath(Find(keys, "model") ?? throw node.Error($"'{key}' needs 'model'"), "model");
+        return Find(keys, "lora") is { IsNull: false } lora ? $"{path}+{ReadPath(lora, "lora")}" : path;
+    }
+
+    private static string ReadPath(YamlNode node, string key)
+    {
+        if (node.Entries is not { } keys)
+            return node.AsText(key);
+        if (keys.FirstOrDefault(k => k.Key is not ("path" or "revision")) is { Key: { } unknown })
+            throw node.Error($"'{key}' has 'path', not '{unknown}'");
+        if (Find(keys, "revision") is { IsNull: false } revision)
+            throw revision.Error("'revision' is not supported: name the folder of the revision");
+        return (Find(keys, "path") ?? throw node.Error($"'{key}' needs 'path'")).AsText("path");
     }
 
     private static int ReadCount(string key, YamlNode node, int least) =>

@@ -80,7 +80,8 @@ internal sealed record RecipeRun(string Path, MergeOptions Options)
     private static GoldenTensor Unknown(PlannedTensor tensor) =>
         new("U8", tensor.Spec.Shape, [.. Enumerable.Repeat((byte)1, (int)tensor.Length)]);
 
-    private static unsafe GoldenTensor Read(ModelTensor tensor)
+    /// <summary>The whole of a tensor.</summary>
+    public static unsafe GoldenTensor Read(ModelTensor tensor)
     {
         var bytes = new byte[tensor.ByteLength];
 

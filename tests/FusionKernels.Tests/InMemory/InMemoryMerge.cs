@@ -51,15 +51,21 @@ internal static class InMemoryMerge
 
         Model Open(string path)
         {
-            var shard = OutputLayout.Plan(models[path].Select(t => new TensorSpec(t.Name, t.Dtype, t.Shape)).ToArray()).Shards[0];
-            var file = new byte[shard.FileLength];
-            shard.Header.Span.CopyTo(file);
-            foreach (var place in shard.Tensors)
-                models[path].Single(t => t.Name == place.Name).Bytes.CopyTo(file, place.Offset);
-            var model = new StoredModel(Checkpoint.Open(new MemorySource($"/memory/{path}/model.safetensors", file)));
+            var model = new StoredModel(Checkpoint(path, models[path]));
             open.Add(model);
             return model;
         }
+    }
+
+    /// <summary>A checkpoint of one file.</summary>
+    public static Checkpoint Checkpoint(string name, MemoryTensor[] tensors)
+    {
+        var shard = OutputLayout.Plan(tensors.Select(t => new TensorSpec(t.Name, t.Dtype, t.Shape)).ToArray()).Shards[0];
+        var file = new byte[shard.FileLength];
+        shard.Header.Span.CopyTo(file);
+        foreach (var place in shard.Tensors)
+            tensors.Single(t => t.Name == place.Name).Bytes.CopyTo(file, place.Offset);
+        return Safetensors.Checkpoint.Open(new MemorySource($"/memory/{name}/model.safetensors", file));
     }
 
     /// <summary>Random masks that were recorded elsewhere: one byte per element, per model in the order they are drawn.</summary>
