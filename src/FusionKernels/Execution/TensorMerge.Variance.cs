@@ -2,24 +2,16 @@ using FusionKernels.Kernels;
 
 namespace FusionKernels.Execution;
 
-/// <content>Selection by how much the models differ from each other, and the sizes of their deltas.</content>
+/// <content>Selection by how much the models differ from each other.</content>
 internal sealed unsafe partial class TensorMerge
 {
-    /// <summary>sum v_i^2 over the masked deltas of each source.</summary>
-    public double[] SquareSums(MergeSource[] sources)
-    {
-        var squares = new SquareSums(sources.Length, Length);
-        _passes.ForChunks(sources, Base, (worker, in chunk, _) => squares.Add(worker, chunk));
-        return squares.Fold();
-    }
-
     /// <summary>
     /// Masks all sources to the same elements: the trunc(<paramref name="share"/> * n) that vary most between the models, of the n that vary at
-    /// all; ties keep the lower index, and the product is taken in fp32. The pass that finds them also gives <see cref="SquareSums"/>.
+    /// all; ties keep the lower index, and the product is taken in fp32. The pass that finds them also gives the Gram of the masked deltas.
     /// </summary>
     /// <param name="sources">At least two models; they receive the mask.</param>
     /// <param name="share">Between 0 and 1.</param>
-    /// <returns>sum v_i^2 over the masked deltas; <c>null</c> where no element is selected.</returns>
+    /// <returns>The <see cref="Gram"/>; <c>null</c> where no element is selected.</returns>
     public double[]? KeepMostVarying(MergeSource[] sources, double share)
     {
         var rule = new ModelVariance(sources.Length);
@@ -30,23 +22,28 @@ internal sealed unsafe partial class TensorMerge
 
         byte* bits = NewMaskBits();
         var ties = threshold.TiesKept == threshold.Ties ? null : FirstTies(threshold.ThresholdBits, threshold.TiesKept);
-        var squares = new SquareSums(sources.Length, Length);
+        int width = sources.Length * (sources.Length + 1) / 2;
+        var partials = new double[checked(Reduction.Rows(Length) * width)];
         _passes.ForChunks([new MergeSource(Base!), .. sources], null, (worker, in chunk, scratch) =>
         {
             var models = chunk.Sources[1..].ToArray();
             var variance = new Source(new Operand(ElementType.F32, scratch));
             var spread = new Chunk { First = chunk.First, Length = chunk.Length, Base = models[0].Data, Sources = models.AsSpan(1) };
             worker.Stream.Combine(spread, rule, variance.Data);
+
             var varying = new Chunk { First = chunk.First, Length = chunk.Length, Sources = [variance] };
             long lastTie = ties?.Last(worker.Stream, varying, (int)(chunk.First / _context.ChunkElements)) ?? long.MaxValue;
-            var mask = Mask.Magnitude(threshold.ThresholdBits, lastTie);
-            WriteMask(worker, new Chunk { First = chunk.First, Length = chunk.Length, Sources = [variance with { Mask = mask }] }, bits);
+            variance = variance with { Mask = Mask.Magnitude(threshold.ThresholdBits, lastTie) };
+            WriteMask(worker, new Chunk { First = chunk.First, Length = chunk.Length, Sources = [variance] }, bits);
+
             for (int i = 0; i < models.Length; i++)
                 models[i] = models[i] with { Mask = Mask.FromBits(bits) };
-            squares.Add(worker, new Chunk { First = chunk.First, Length = chunk.Length, Base = chunk.Sources[0].Data, Sources = models });
+            var masked = new Chunk { First = chunk.First, Length = chunk.Length, Base = chunk.Sources[0].Data, Sources = models };
+            int row = (int)(chunk.First / Reduction.Block);
+            worker.Stream.Gram(masked, partials.AsSpan(row * width, Reduction.Rows(chunk.Length) * width));
         });
         for (int i = 0; i < sources.Length; i++)
             sources[i] = sources[i] with { Mask = Mask.FromBits(bits) };
-        return squares.Fold();
+        return Reduction.Fold(partials, width);
     }
 }

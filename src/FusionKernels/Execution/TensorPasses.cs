@@ -61,9 +61,10 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
     /// <summary>Brings the elements [first, first + count) of the inputs to a worker and runs a kernel on them.</summary>
     public void WithChunk(Worker worker, MergeSource[] sources, ModelTensor? origin, long first, int count, ChunkBody body)
     {
-        // One slot of scratch per input and two for the body, each of the largest element type; reads of mapped files leave theirs unused.
+        // Two slots of scratch for the body and one per input, each of the largest element type; reads of mapped files leave theirs unused.
         nint slot = (nint)count * LargestElement;
-        byte* scratch = worker.Scratch(slot * (sources.Length + BodySlots + 1));
+        int firstSource = BodySlots + (origin is null ? 0 : 1);
+        byte* scratch = worker.Scratch(slot * (firstSource + sources.Length));
         var operands = new SourceBuffer();
         Span<Source> kernelSources = sources.Length <= SourceBuffer.Length
             ? ((Span<Source>)operands)[..sources.Length]
@@ -74,7 +75,7 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
         {
             var source = sources[i];
             int same = Array.FindIndex(sources, 0, i, s => ReferenceEquals(s.Input, source.Input));
-            var data = same >= 0 ? kernelSources[same].Data : Fetch(source.Input, scratch + (slot * (i + BodySlots + 1)));
+            var data = same >= 0 ? kernelSources[same].Data : Fetch(source.Input, scratch + (slot * (firstSource + i)));
             kernelSources[i] = new Source(data) { Mask = source.Mask, Scale = source.Scale, Weight = source.Weight };
             if (source.Ties is { } ties)
             {

@@ -38,16 +38,17 @@ public sealed class Sce : MergeMethod
     {
         var sources = tensor.Models.Select(m => new MergeSource(m.Input)).ToArray();
         double share = tensor.Number("select_topk");
-        double[]? squares = share >= 1 ? tensor.SquareSums(sources)
+        double[]? gram = share >= 1 ? tensor.Gram(sources, deltas: true)
             : share > 0 && sources.Length > 1 ? tensor.KeepMostVarying(sources, share)
             : null;
-        if (squares is null)
+        if (gram is null)
         {
             tensor.Copy(tensor.Base!);
             return;
         }
 
-        double[] means = squares.Select(s => s / tensor.Length).ToArray();
+        var deltas = new VectorSpan(gram, sources.Length);
+        double[] means = sources.Select((_, i) => deltas[i, i] / tensor.Length).ToArray();
         double sum = means.Sum();
         for (int i = 0; i < sources.Length; i++)
             sources[i] = sources[i] with { Weight = (float)(sum < SmallestWeight ? 1.0 / sources.Length : means[i] / sum) };
