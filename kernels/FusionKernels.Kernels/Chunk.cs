@@ -23,6 +23,10 @@ public readonly ref struct Chunk
     /// <summary>The models, in recipe order: sums over models run in this order.</summary>
     public required ReadOnlySpan<Source> Sources { get; init; }
 
+    /// <summary>The same elements of other inputs.</summary>
+    public Chunk With(Operand basis, ReadOnlySpan<Source> sources) =>
+        new() { First = First, Length = Length, Base = basis, Sources = sources };
+
     internal void Check()
     {
         ArgumentOutOfRangeException.ThrowIfNegative(First);

@@ -9,7 +9,7 @@ public class ArceeFusionTests
 {
     private const string Name = "model.layers.0.mlp.up_proj.weight";
 
-    // Many rows in a block, rows across chunks, a row of several blocks, a tensor of one axis, a column, single elements.
+    // Many rows in a block, rows across chunks, a row of several blocks, a tensor of one axis, a column, an element.
     private static readonly long[][] s_shapes = [[300, 7], [60, 257], [2, 40_000], [33_000], [5000, 1], [1], []];
 
     [TestCaseSource(nameof(s_shapes))]
@@ -24,8 +24,9 @@ public class ArceeFusionTests
 
             // An importance within rounding of the threshold may fall on either side of it.
             Assert.That(wrong, Is.LessThanOrEqualTo(merged.Length / 5000), $"{deviation}");
+            int taken = merged.Zip(origin).Count(v => v.First != v.Second);
             if (shape is [.., > 1])
-                Assert.That(merged.Zip(origin).Count(v => v.First != v.Second), Is.InRange(merged.Length / 1000, merged.Length / 4));
+                Assert.That(taken, Is.InRange(merged.Length / 1000, merged.Length / 4));
         }
     }
 
@@ -75,7 +76,11 @@ public class ArceeFusionTests
         Id = "arcee_fusion",
         Method = "arcee_fusion",
         Base = "base",
-        Models = [new("base", GoldenTensor.F32(shape.Length > 0 ? shape : [1], origin)), new("m0", GoldenTensor.F32(shape, model))],
+        Models =
+        [
+            new("base", GoldenTensor.F32(shape.Length > 0 ? shape : [1], origin)),
+            new("m0", GoldenTensor.F32(shape, model)),
+        ],
         Parameters = new Dictionary<string, double>(),
     };
 

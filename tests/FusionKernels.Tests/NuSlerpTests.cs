@@ -16,7 +16,8 @@ public class NuSlerpTests
         float[] columns = Merge([Rows, Columns], values, onBase, flatten: false, byColumn: true);
         float[] rows = Merge([Columns, Rows], [.. values.Select(Transposed)], onBase, flatten: false, byColumn: false);
         Assert.That(Transposed(columns), Is.EqualTo(rows).Within(1e-6f));
-        Assert.That(columns, Is.Not.EqualTo(Merge([Rows, Columns], values, onBase, flatten: true, byColumn: true)).Within(1e-4f));
+        float[] flat = Merge([Rows, Columns], values, onBase, flatten: true, byColumn: true);
+        Assert.That(columns, Is.Not.EqualTo(flat).Within(1e-4f));
     }
 
     [Test]
@@ -31,7 +32,8 @@ public class NuSlerpTests
     public void Two_orthogonal_vectors_are_mixed_on_the_circle()
     {
         float half = MathF.Sqrt(0.5f);
-        Assert.That(Merge([2], [[9, 9], [1, 0], [0, 1]], false, true, false, 0.5, 0.5), Is.EqualTo(new[] { half, half }).Within(1e-6f));
+        float[] merged = Merge([2], [[9, 9], [1, 0], [0, 1]], onBase: false, flatten: true, byColumn: false, 0.5, 0.5);
+        Assert.That(merged, Is.EqualTo(new[] { half, half }).Within(1e-6f));
     }
 
     // 1, -1 exactly; and opposite up to a rounding of fp32.
@@ -41,14 +43,16 @@ public class NuSlerpTests
     {
         float[] v = Normals(5), opposite = [.. v.Select(x => factor * x)];
         float[] expected = [.. v.Zip(opposite, (x, y) => (0.75f * x) + (0.25f * y))];
-        Assert.That(Merge([Rows, Columns], [v, v, opposite], false, true, false, 3, 1), Is.EqualTo(expected).Within(1e-6f));
+        float[] merged = Merge([Rows, Columns], [v, v, opposite], onBase: false, flatten: true, byColumn: false, 3, 1);
+        Assert.That(merged, Is.EqualTo(expected).Within(1e-6f));
     }
 
     [Test]
     public void One_model_is_copied_and_one_model_on_a_base_is_refused()
     {
         float[] v = Normals(5);
-        var models = new Dictionary<string, MemoryTensor[]> { ["m0"] = [Tensor([Rows, Columns], v)], ["base"] = [Tensor([Rows, Columns], v)] };
+        MemoryTensor[] model = [Tensor([Rows, Columns], v)];
+        var models = new Dictionary<string, MemoryTensor[]> { ["m0"] = model, ["base"] = model };
         var alone = Recipe.For("nuslerp").Add("m0", ("weight", 1));
         Assert.That(InMemoryMerge.Run(alone, models)[Name].Floats(), Is.EqualTo(v));
         var error = Assert.Throws<MergeException>(() => InMemoryMerge.Run(alone.WithBase("base"), models))!;
@@ -56,7 +60,13 @@ public class NuSlerpTests
     }
 
     private static float[] Merge(
-        long[] shape, float[][] values, bool onBase, bool flatten, bool byColumn, double first = 0.6, double second = 0.4)
+        long[] shape,
+        float[][] values,
+        bool onBase,
+        bool flatten,
+        bool byColumn,
+        double first = 0.6,
+        double second = 0.4)
     {
         string[] names = ["base", "m0", "m1"];
         var models = names.Zip(values).ToDictionary(m => m.First, m => new[] { Tensor(shape, m.Second) });
@@ -74,9 +84,6 @@ public class NuSlerpTests
         return [.. Enumerable.Range(0, Rows * Columns).Select(_ => (float)(random.NextDouble() - 0.5))];
     }
 
-    private static float[] Transposed(float[] values)
-    {
-        int columns = values.Length == Rows * Columns ? Columns : throw new ArgumentException("not a matrix of the tests", nameof(values));
-        return [.. Enumerable.Range(0, values.Length).Select(i => values[(i % Rows * columns) + (i / Rows)])];
-    }
+    private static float[] Transposed(float[] values) =>
+        [.. Enumerable.Range(0, values.Length).Select(i => values[(i % Rows * Columns) + (i / Rows)])];
 }

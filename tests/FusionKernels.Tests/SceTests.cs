@@ -60,20 +60,24 @@ public class SceTests
             Enumerable.Range(0, length).Select(_ => (random.Next(levels) - (levels / 2)) / scale).ToArray())];
     }
 
+    private static string NameOf(int model) => model == 0 ? "base" : $"m{model}";
+
     private static TensorCase Case(float[][] values, double share) => new()
     {
         Id = "sce",
         Method = "sce",
         Base = "base",
-        Models = [.. values.Select((v, m) => new CaseModel(m == 0 ? "base" : $"m{m}", GoldenTensor.F32([v.Length], v)))],
+        Models = [.. values.Select((v, m) => new CaseModel(NameOf(m), GoldenTensor.F32([v.Length], v)))],
         Parameters = new Dictionary<string, double> { ["select_topk"] = share },
     };
 
     private static float[] Merge(float[][] values, double share)
     {
-        var models = values.Select((v, m) => (Name: m == 0 ? "base" : $"m{m}", Tensor: ToyModels.F32(Name, [v.Length], v)))
-            .ToDictionary(m => m.Name, m => new[] { m.Tensor });
-        var recipe = models.Keys.Where(m => m != "base").Aggregate(Recipe.For("sce").WithBase("base"), (r, m) => r.Add(m));
+        var models = values.Select((v, m) => (Model: NameOf(m), Tensor: ToyModels.F32(Name, [v.Length], v)))
+            .ToDictionary(m => m.Model, m => new[] { m.Tensor });
+        var recipe = Recipe.For("sce").WithBase("base");
+        for (int m = 1; m < values.Length; m++)
+            recipe = recipe.Add(NameOf(m));
         var options = new MergeOptions { Threads = 2, ChunkElements = 4096 };
         return InMemoryMerge.Run(recipe.With("select_topk", share), models, options)[Name].Floats();
     }

@@ -10,8 +10,8 @@ namespace FusionKernels.Execution;
 internal delegate void MagnitudeFormula(Worker worker, in Chunk chunk, Operand magnitudes);
 
 /// <summary>
-/// Magnitudes that no tensor stores but a formula gives, one per element. They are computed a chunk at a time in scratch memory, in every
-/// pass that needs them, and selected exactly as deltas are.
+/// Magnitudes that no tensor stores but a formula gives, one per element. They are computed a chunk at a time in scratch
+/// memory, in every pass that needs them, and selected exactly as deltas are.
 /// </summary>
 /// <param name="passes">Passes over the tensor.</param>
 /// <param name="sources">The models that the formula sees.</param>
@@ -20,7 +20,10 @@ internal delegate void MagnitudeFormula(Worker worker, in Chunk chunk, Operand m
 internal sealed unsafe class ComputedMagnitudes(
     TensorPasses passes, MergeSource[] sources, ModelTensor? origin, MagnitudeFormula formula)
 {
-    /// <summary>The <paramref name="keep"/>[i]-th largest magnitudes, all from the same passes; each at least the first and at most the last.</summary>
+    /// <summary>
+    /// The <paramref name="keep"/>[i]-th largest magnitudes, all from the same passes; 1 is the largest, the tensor's
+    /// length the smallest.
+    /// </summary>
     public MagnitudeSelector[] Select(params long[] keep)
     {
         uint[] sample = Sample();
@@ -30,14 +33,14 @@ internal sealed unsafe class ComputedMagnitudes(
     }
 
     /// <summary>
-    /// The threshold that the trunc(<paramref name="share"/> * nonzero) largest magnitudes reach, the product in fp32; <c>null</c> where
-    /// that is none.
+    /// The threshold that the trunc(<paramref name="share"/> * nonzero) largest magnitudes reach, the product in fp32;
+    /// <c>null</c> where that is none.
     /// </summary>
     /// <param name="share">Between 0 and 1.</param>
     public MagnitudeSelector? SelectShareOfNonzero(double share)
     {
-        // The first pass counts the nonzero elements (those above the bracket that holds zero alone), and at the same time the bracket in which the
-        // sample expects the threshold.
+        // The first pass counts the nonzero elements (those above the bracket that holds zero alone), and at the same
+        // time the bracket in which the sample expects the threshold.
         uint[] sample = Sample();
         long expected = (long)(share * sample.Count(m => m > 0) / sample.Length * passes.Length);
         var bracket = MagnitudeSelector.FromSample(Math.Max(1, expected), passes.Length, sample).NextPass();
@@ -51,12 +54,16 @@ internal sealed unsafe class ComputedMagnitudes(
         return selector;
     }
 
-    private uint[] Sample() => passes.Sample(sources, origin, MagnitudeSelection.SampleSize, (worker, in chunk, scratch, part) =>
-    {
-        var magnitudes = new Operand(ElementType.F32, scratch);
-        formula(worker, chunk, magnitudes);
-        worker.Stream.SampleMagnitudes(new Chunk { First = 0, Length = chunk.Length, Sources = [new Source(magnitudes)] }, 1, part);
-    });
+    private uint[] Sample() => passes.Sample(
+        sources,
+        origin,
+        MagnitudeSelection.SampleSize,
+        (worker, in chunk, scratch, part) =>
+        {
+            var magnitudes = new Operand(ElementType.F32, scratch);
+            formula(worker, chunk, magnitudes);
+            worker.Stream.SampleMagnitudes(chunk.With(default, [new Source(magnitudes)]), 1, part);
+        });
 
     private MagnitudeHistogram?[] Count(int histograms, Func<int, MagnitudeHistogram?> fresh) =>
         passes.Histograms(sources, origin, histograms, fresh, (worker, in chunk, scratch, counts) =>
@@ -64,6 +71,6 @@ internal sealed unsafe class ComputedMagnitudes(
             var magnitudes = new Operand(ElementType.F32, scratch);
             formula(worker, chunk, magnitudes);
             var copies = Enumerable.Repeat(new Source(magnitudes), counts.Length).ToArray();
-            worker.Stream.Histogram(new Chunk { First = chunk.First, Length = chunk.Length, Sources = copies }, counts);
+            worker.Stream.Histogram(chunk.With(default, copies), counts);
         });
 }

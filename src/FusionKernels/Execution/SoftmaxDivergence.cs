@@ -5,9 +5,10 @@ using FusionKernels.Kernels;
 namespace FusionKernels.Execution;
 
 /// <summary>
-/// The Kullback-Leibler divergence of a model's row from the base's, each read as logits: sum p ln(p / q) with p = softmax(model) + 1e-8,
-/// q = softmax(base) + 1e-8, in fp64 throughout, because the terms cancel to a few millionths of their size. It is never negative; what rounding
-/// leaves below zero becomes zero. A row is taken in blocks of <see cref="Block"/> elements from its first, so the result depends on nothing else.
+/// The Kullback-Leibler divergence of a model's row from the base's, each read as logits: sum p ln(p / q) with
+/// p = softmax(model) + 1e-8, q = softmax(base) + 1e-8, in fp64 throughout, because the terms cancel to a few millionths of
+/// their size. It is never negative; what rounding leaves below zero becomes zero. A row is taken in blocks of
+/// <see cref="Block"/> elements from its first, so the result depends on nothing else.
 /// </summary>
 internal unsafe struct SoftmaxDivergence
 {
@@ -59,16 +60,18 @@ internal unsafe struct SoftmaxDivergence
         Operand[] inputs = [block.Sources[0].Data, block.Base];
         for (int i = 0; i < inputs.Length; i++)
         {
-            var chunk = new Chunk { First = 0, Length = block.Length, Sources = [new Source(inputs[i])] };
-            worker.Stream.Combine(chunk, new WeightedSum(1), new Operand(ElementType.F64, values + ((nint)i * block.Length)));
+            var chunk = block.With(default, [new Source(inputs[i])]);
+            var output = new Operand(ElementType.F64, values + ((nint)i * block.Length));
+            worker.Stream.Combine(chunk, new WeightedSum(1), output);
         }
 
         return values;
     }
 
-    // The loops below are written out because they are most of a merge's time, and because a run of a second or two is over before the runtime
-    // has optimised the general ones. Eight lanes per turn, lane j holding elements congruent to j mod 8, one sum per lane; what is left at the end goes
-    // one by one. So the order of a sum follows from the length alone.
+    // The loops below are written out because they are most of a merge's time, and because a run of a second or two is
+    // over before the runtime has optimised the general ones. Eight lanes per turn, lane j holding elements congruent to
+    // j mod 8, one sum per lane; what is left at the end goes one by one. So the order of a sum follows from the length
+    // alone.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void AddTerms(double* exponentials, int length)
     {

@@ -2,15 +2,17 @@ using FusionKernels.Kernels;
 
 namespace FusionKernels.Execution;
 
-/// <content>How far the rows of a model moved from the base's, and how much each element's change matters for it.</content>
+/// <content>How far a model's rows moved from the base's, and how much each element's change matters for it.</content>
 internal sealed unsafe partial class TensorMerge
 {
     /// <summary>
-    /// The <see cref="SoftmaxDivergence"/> of each row of a model from the base's; a row runs along the last axis, and a tensor of one axis is one row.
+    /// The <see cref="SoftmaxDivergence"/> of each row of a model from the base's; a row runs along the last axis, and a
+    /// tensor of one axis is one row.
     /// </summary>
     public double[] RowDivergences(MergeSource model)
     {
-        // Rows that fit into a block are read once, several at a time where they are short. A longer row is read twice, block by block.
+        // Rows that fit into a block are read once, several at a time where they are short. A longer row is read twice,
+        // block by block.
         long columns = Columns, rows = Length / columns;
         int together = (int)Math.Max(1, SoftmaxDivergence.Block / columns);
         var divergences = new double[rows];
@@ -26,15 +28,19 @@ internal sealed unsafe partial class TensorMerge
                 return;
             }
 
-            int count = (int)Math.Min(together, rows - first);
-            _passes.WithChunk(worker, [model], Base, first * columns, (int)(count * columns), (worker, in chunk, scratch) =>
+            int length = (int)(Math.Min(together, rows - first) * columns);
+            _passes.WithChunk(worker, [model], Base, first * columns, length, (worker, in chunk, scratch) =>
             {
-                for (int row = 0; row < count; row++)
+                for (int at = 0; at < length; at += (int)columns)
                 {
-                    int at = (int)(row * columns);
-                    var data = chunk.Sources[0].Data.Skip(at);
-                    var part = new Chunk { First = 0, Length = (int)columns, Base = chunk.Base.Skip(at), Sources = [new Source(data)] };
-                    divergences[first + row] = SoftmaxDivergence.OfRow(worker, part, scratch);
+                    var part = new Chunk
+                    {
+                        First = chunk.First + at,
+                        Length = (int)columns,
+                        Base = chunk.Base.Skip(at),
+                        Sources = [new Source(chunk.Sources[0].Data.Skip(at))],
+                    };
+                    divergences[first + (at / columns)] = SoftmaxDivergence.OfRow(worker, part, scratch);
                 }
             });
         });
@@ -43,7 +49,10 @@ internal sealed unsafe partial class TensorMerge
         void ForBlocks(Worker worker, long row, ChunkBody body)
         {
             for (long column = 0; column < columns; column += SoftmaxDivergence.Block)
-                _passes.WithChunk(worker, [model], Base, (row * columns) + column, (int)Math.Min(SoftmaxDivergence.Block, columns - column), body);
+            {
+                int count = (int)Math.Min(SoftmaxDivergence.Block, columns - column);
+                _passes.WithChunk(worker, [model], Base, (row * columns) + column, count, body);
+            }
         }
     }
 
@@ -57,7 +66,10 @@ internal sealed unsafe partial class TensorMerge
     public float[] ImportanceQuantiles(MergeSource model, double[][] weights, params float[] fractions)
     {
         var importances = new ComputedMagnitudes(
-            _passes, [model], Base, (worker, in chunk, magnitudes) => CombineRows(worker, default(Importance), chunk, weights, magnitudes));
+            _passes,
+            [model],
+            Base,
+            (worker, in chunk, magnitudes) => CombineRows(worker, default(Importance), chunk, weights, magnitudes));
         long[] fromTop = fractions.Select(f => Length - (long)(f * (float)(Length - 1))).ToArray();
         return importances.Select(fromTop).Select(s => BitConverter.UInt32BitsToSingle(s.ThresholdBits)).ToArray();
     }

@@ -9,10 +9,13 @@ internal sealed unsafe partial class TensorMerge
     // Most blocks of rows whose sums are kept apart: enough for the workers, and little memory for wide tensors.
     private const int RowBlocks = 64;
 
-    /// <summary>The Gram of the sources (deltas where the tensor has a base) for each row; a row runs along the last axis.</summary>
+    /// <summary>
+    /// The Gram of the sources (deltas where the tensor has a base) for each row; a row runs along the last axis.
+    /// </summary>
     public double[][] GramRows(MergeSource[] sources)
     {
-        // Each row is a reduction of its own, so its blocks count from the row's first element; long rows are cut into chunks of whole blocks.
+        // Each row is a reduction of its own, so its blocks count from the row's first element; long rows are cut into
+        // chunks of whole blocks.
         long columns = Columns;
         int width = sources.Length * (sources.Length + 1) / 2;
         var grams = new double[columns == 0 ? 0 : Length / columns][];
@@ -25,7 +28,13 @@ internal sealed unsafe partial class TensorMerge
                 _passes.WithChunk(worker, sources, Base, (row * columns) + column, count, (worker, in chunk, _) =>
                 {
                     int first = (int)(column / Reduction.Block), rows = Reduction.Rows(chunk.Length);
-                    var part = new Chunk { First = column, Length = chunk.Length, Base = chunk.Base, Sources = chunk.Sources };
+                    var part = new Chunk
+                    {
+                        First = column,
+                        Length = chunk.Length,
+                        Base = chunk.Base,
+                        Sources = chunk.Sources,
+                    };
                     worker.Stream.Gram(part, partials.AsSpan(first * width, rows * width));
                 });
             }
@@ -36,14 +45,15 @@ internal sealed unsafe partial class TensorMerge
     }
 
     /// <summary>
-    /// The Gram of the sources (deltas where the tensor has a base) for each column: a column runs along the first axis, and the
-    /// remaining axes are taken as one.
+    /// The Gram of the sources (deltas where the tensor has a base) for each column: a column runs along the first axis,
+    /// and the remaining axes are taken as one.
     /// </summary>
     public double[][] GramColumns(MergeSource[] sources)
     {
-        // Rows are added into a row of fp64 sums per pair of sources, in index order within a block of rows; the blocks, which follow from the
-        // shape alone, are then folded pairwise. Where a chunk ends changes nothing. A product of two fp32 values is exact in fp64.
-        long columns = Shape.Skip(1).Aggregate(1L, (product, dimension) => product * dimension), rows = Length / columns;
+        // Rows are added into a row of fp64 sums per pair of sources, in index order within a block of rows; the blocks,
+        // which follow from the shape alone, are then folded pairwise. Where a chunk ends changes nothing. A product of two
+        // fp32 values is exact in fp64.
+        long rows = Shape[0], columns = Length / rows;
         int pairs = sources.Length * (sources.Length + 1) / 2, width = checked((int)(pairs * columns));
         long blockRows = (rows + RowBlocks - 1) / RowBlocks;
         int blocks = (int)((rows + blockRows - 1) / blockRows);
@@ -53,27 +63,30 @@ internal sealed unsafe partial class TensorMerge
             long end = Math.Min(rows, (block + 1) * blockRows) * columns;
             for (long first = block * blockRows * columns; first < end; first += _context.ChunkElements)
             {
-                _passes.WithChunk(worker, sources, Base, first, (int)Math.Min(_context.ChunkElements, end - first), (worker, in chunk, scratch) =>
+                int count = (int)Math.Min(_context.ChunkElements, end - first);
+                _passes.WithChunk(worker, sources, Base, first, count, (worker, in chunk, scratch) =>
                 {
                     // SAFETY: the scratch holds two fp64 values per element.
                     double* left = (double*)scratch, right = left + chunk.Length;
-                    int pair = 0;
+                    int into = block * width;
                     for (int i = 0; i < sources.Length; i++)
                     {
                         Values(worker, chunk, i, new Operand(ElementType.F64, left));
-                        for (int j = i; j < sources.Length; j++, pair++)
+                        for (int j = i; j < sources.Length; j++, into += (int)columns)
                         {
                             if (j > i)
                                 Values(worker, chunk, j, new Operand(ElementType.F64, right));
-                            AddRows(chunk, left, j > i ? right : left, sums.AsSpan((int)((block * width) + (pair * columns)), (int)columns));
+                            AddRows(chunk, left, j > i ? right : left, sums.AsSpan(into, (int)columns));
                         }
                     }
                 });
             }
         });
         double[] folded = Reduction.Fold(sums, width);
-        return Enumerable.Range(0, (int)columns)
-            .Select(column => Enumerable.Range(0, pairs).Select(pair => folded[(pair * columns) + column]).ToArray()).ToArray();
+        return Enumerable.Range(0, (int)columns).Select(Column).ToArray();
+
+        double[] Column(int column) =>
+            Enumerable.Range(0, pairs).Select(pair => folded[(pair * columns) + column]).ToArray();
 
         void AddRows(in Chunk chunk, double* a, double* b, Span<double> into)
         {
@@ -81,8 +94,8 @@ internal sealed unsafe partial class TensorMerge
             {
                 var target = into[(int)((chunk.First + at) % columns)..];
                 target = target[..Math.Min(target.Length, chunk.Length - at)];
-                TensorPrimitives.MultiplyAdd(
-                    new ReadOnlySpan<double>(a + at, target.Length), new ReadOnlySpan<double>(b + at, target.Length), target, target);
+                ReadOnlySpan<double> x = new(a + at, target.Length), y = new(b + at, target.Length);
+                TensorPrimitives.MultiplyAdd(x, y, target, target);
                 at += target.Length;
             }
         }
@@ -97,7 +110,9 @@ internal sealed unsafe partial class TensorMerge
             CombineRows(new TaskArithmetic(1, 1), sources, weights);
     }
 
-    /// <summary>Writes <c>rule(base, models)</c> with weights of its own for each row; a row runs along the last axis.</summary>
+    /// <summary>
+    /// Writes <c>rule(base, models)</c> with weights of its own for each row; a row runs along the last axis.
+    /// </summary>
     public void CombineRows<TRule>(TRule rule, MergeSource[] sources, double[][] weights)
         where TRule : struct, ICombineRule
     {
@@ -114,36 +129,36 @@ internal sealed unsafe partial class TensorMerge
     public void CombineColumns(MergeSource[] sources, double[][] weights)
     {
         // Per chunk: sum the weighted sources in fp32, as a combine pass does, then add the base and round to storage.
-        var rows = Enumerable.Range(0, sources.Length).Select(i => weights.Select(w => (float)w[i]).ToArray()).ToArray();
+        float[][] factors = sources.Select((_, i) => weights.Select(w => (float)w[i]).ToArray()).ToArray();
         var type = OutputType;
         _passes.ForChunks(sources, Base, (worker, in chunk, scratch) =>
         {
-            // SAFETY: the scratch holds four fp32 values per element; two for the sums and a source, two for the output.
+            // SAFETY: the scratch holds four fp32 values per element: a sum, a source, and two for the output.
             float* sum = (float*)scratch, values = sum + chunk.Length;
             new Span<float>(sum, chunk.Length).Clear();
             for (int i = 0; i < sources.Length; i++)
             {
                 Values(worker, chunk, i, new Operand(ElementType.F32, values));
-                AddWeighted(chunk, values, rows[i], sum);
+                AddWeighted(chunk, values, factors[i], sum);
             }
 
             var output = new Operand(type, values + chunk.Length);
             var merged = new Source(new Operand(ElementType.F32, sum));
             Source[] terms = chunk.Base.Exists ? [new Source(chunk.Base), merged] : [merged];
-            worker.Stream.Combine(new Chunk { First = chunk.First, Length = chunk.Length, Sources = terms }, new WeightedSum(1), output);
+            worker.Stream.Combine(chunk.With(default, terms), new WeightedSum(1), output);
             WriteChunk(chunk, output);
         });
 
-        static void AddWeighted(in Chunk chunk, float* values, float[] weights, float* sum)
+        static void AddWeighted(in Chunk chunk, float* values, float[] row, float* sum)
         {
             for (int at = 0; at < chunk.Length;)
             {
-                var factors = weights.AsSpan((int)((chunk.First + at) % weights.Length));
-                factors = factors[..Math.Min(factors.Length, chunk.Length - at)];
-                Span<float> terms = new(values + at, factors.Length), total = new(sum + at, factors.Length);
-                TensorPrimitives.Multiply(terms, factors, terms);
+                var part = row.AsSpan((int)((chunk.First + at) % row.Length));
+                part = part[..Math.Min(part.Length, chunk.Length - at)];
+                Span<float> terms = new(values + at, part.Length), total = new(sum + at, part.Length);
+                TensorPrimitives.Multiply(terms, part, terms);
                 TensorPrimitives.Add(total, terms, total);
-                at += factors.Length;
+                at += part.Length;
             }
         }
     }
@@ -152,11 +167,13 @@ internal sealed unsafe partial class TensorMerge
 
     /// <summary>The value of one source at each element: its delta where the chunk has a base.</summary>
     private static void Values(Worker worker, in Chunk chunk, int source, Operand output) => worker.Stream.Combine(
-        new Chunk { First = chunk.First, Length = chunk.Length, Base = chunk.Base, Sources = [chunk.Sources[source] with { Weight = 1 }] },
+        chunk.With(chunk.Base, [chunk.Sources[source] with { Weight = 1 }]),
         new WeightedSum(1),
         output);
 
-    /// <summary>Combines a chunk row by row: it may begin and end within a row, so it is cut at the rows' borders.</summary>
+    /// <summary>
+    /// Combines a chunk row by row: it may begin and end within a row, so it is cut at the rows' borders.
+    /// </summary>
     private void CombineRows<TRule>(Worker worker, TRule rule, in Chunk chunk, double[][] weights, Operand output)
         where TRule : struct, ICombineRule
     {
@@ -167,8 +184,18 @@ internal sealed unsafe partial class TensorMerge
             long row = (chunk.First + at) / columns;
             int count = (int)Math.Min(((row + 1) * columns) - chunk.First, chunk.Length) - at;
             for (int i = 0; i < weighted.Length; i++)
-                weighted[i] = chunk.Sources[i] with { Data = chunk.Sources[i].Data.Skip(at), Weight = (float)weights[row][i] };
-            var part = new Chunk { First = chunk.First + at, Length = count, Base = chunk.Base.Skip(at), Sources = weighted };
+            {
+                var source = chunk.Sources[i];
+                weighted[i] = source with { Data = source.Data.Skip(at), Weight = (float)weights[row][i] };
+            }
+
+            var part = new Chunk
+            {
+                First = chunk.First + at,
+                Length = count,
+                Base = chunk.Base.Skip(at),
+                Sources = weighted,
+            };
             worker.Stream.Combine(part, rule, output.Skip(at));
             at += count;
         }

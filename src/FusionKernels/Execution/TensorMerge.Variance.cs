@@ -6,8 +6,9 @@ namespace FusionKernels.Execution;
 internal sealed unsafe partial class TensorMerge
 {
     /// <summary>
-    /// Masks all sources to the same elements: the trunc(<paramref name="share"/> * n) that vary most between the models, of the n that vary at
-    /// all; ties keep the lower index, and the product is taken in fp32. The pass that finds them also gives the Gram of the masked deltas.
+    /// Masks all sources to the same elements: the trunc(<paramref name="share"/> * n) that vary most between the models, of
+    /// the n that vary at all; ties keep the lower index, and the product is taken in fp32. The pass that makes the mask
+    /// also gives the Gram of the masked deltas.
     /// </summary>
     /// <param name="sources">At least two models; they receive the mask.</param>
     /// <param name="share">Between 0 and 1.</param>
@@ -16,7 +17,10 @@ internal sealed unsafe partial class TensorMerge
     {
         var rule = new ModelVariance(sources.Length);
         var variances = new ComputedMagnitudes(
-            _passes, sources[1..], sources[0].Input, (worker, in chunk, magnitudes) => worker.Stream.Combine(chunk, rule, magnitudes));
+            _passes,
+            sources[1..],
+            sources[0].Input,
+            (worker, in chunk, magnitudes) => worker.Stream.Combine(chunk, rule, magnitudes));
         if (variances.SelectShareOfNonzero(share) is not { } threshold)
             return null;
 
@@ -28,19 +32,17 @@ internal sealed unsafe partial class TensorMerge
         {
             var models = chunk.Sources[1..].ToArray();
             var variance = new Source(new Operand(ElementType.F32, scratch));
-            var spread = new Chunk { First = chunk.First, Length = chunk.Length, Base = models[0].Data, Sources = models.AsSpan(1) };
-            worker.Stream.Combine(spread, rule, variance.Data);
+            worker.Stream.Combine(chunk.With(models[0].Data, models.AsSpan(1)), rule, variance.Data);
 
-            var varying = new Chunk { First = chunk.First, Length = chunk.Length, Sources = [variance] };
-            long lastTie = ties?.Last(worker.Stream, varying, (int)(chunk.First / _context.ChunkElements)) ?? long.MaxValue;
+            int index = (int)(chunk.First / _context.ChunkElements);
+            long lastTie = ties?.Last(worker.Stream, chunk.With(default, [variance]), index) ?? long.MaxValue;
             variance = variance with { Mask = Mask.Magnitude(threshold.ThresholdBits, lastTie) };
-            WriteMask(worker, new Chunk { First = chunk.First, Length = chunk.Length, Sources = [variance] }, bits);
+            WriteMask(worker, chunk.With(default, [variance]), bits);
 
             for (int i = 0; i < models.Length; i++)
                 models[i] = models[i] with { Mask = Mask.FromBits(bits) };
-            var masked = new Chunk { First = chunk.First, Length = chunk.Length, Base = chunk.Sources[0].Data, Sources = models };
-            int row = (int)(chunk.First / Reduction.Block);
-            worker.Stream.Gram(masked, partials.AsSpan(row * width, Reduction.Rows(chunk.Length) * width));
+            int row = (int)(chunk.First / Reduction.Block), rows = Reduction.Rows(chunk.Length);
+            worker.Stream.Gram(chunk.With(chunk.Sources[0].Data, models), partials.AsSpan(row * width, rows * width));
         });
         for (int i = 0; i < sources.Length; i++)
             sources[i] = sources[i] with { Mask = Mask.FromBits(bits) };

@@ -4,9 +4,9 @@ using FusionKernels.Kernels;
 namespace FusionKernels.Methods;
 
 /// <summary>
-/// Arcee fusion: takes a model's value where its change matters. The importance of an element is |b - a| times the divergence
-/// of its row (<see cref="SoftmaxDivergence"/>), a the base and b the model; it is taken from median + 1.5 (q3 - q1) of the tensor's importances on. Quantiles are exact, the
-/// result has the recipe's dtype.
+/// Arcee fusion: takes a model's value where its change matters. The importance of an element is |b - a| times the
+/// divergence of its row (<see cref="SoftmaxDivergence"/>), a the base and b the model; b is taken where it reaches
+/// median + 1.5 (q3 - q1) of the tensor's importances. Quantiles are exact, the result has the recipe's dtype.
 /// </summary>
 public sealed class ArceeFusion : MergeMethod
 {
@@ -14,7 +14,7 @@ public sealed class ArceeFusion : MergeMethod
     public override string Name => "arcee_fusion";
 
     /// <inheritdoc/>
-    public override string Summary => "takes a model's changes where they matter most: size times divergence of the row";
+    public override string Summary => "takes a model's changes where they matter: size times divergence of the row";
 
     /// <inheritdoc/>
     public override BaseUse Base => BaseUse.Required;

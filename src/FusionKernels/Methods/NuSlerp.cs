@@ -3,10 +3,11 @@ using FusionKernels.Execution;
 namespace FusionKernels.Methods;
 
 /// <summary>
-/// Spherical interpolation of two models or, with a base, of their task vectors: y = (sin((1-t) th) v0 + sin(t th) v1) / sin th with
-/// t = w1 / (w0 + w1) and th the angle between them. A vector is the whole tensor, each row (<c>nuslerp_flatten: false</c>; a
-/// row runs along the last axis), or each column (<c>nuslerp_row_wise: true</c> besides, whose name in mergekit says the opposite; a column runs
-/// along the first axis). Vectors that are parallel or opposite are interpolated on the straight line between them.
+/// Spherical interpolation of two models or, with a base, of their task vectors:
+/// y = (sin((1-t) th) v0 + sin(t th) v1) / sin th with t = w1 / (w0 + w1) and th the angle between them. A vector is the
+/// whole tensor, or each row (<c>nuslerp_flatten: false</c>; a row runs along the last axis), or each column
+/// (<c>nuslerp_row_wise: true</c> besides, whose name in mergekit says the opposite; a column runs along the first axis).
+/// Vectors that are parallel or opposite are interpolated on the straight line between them.
 /// </summary>
 public sealed class NuSlerp : MergeMethod
 {
@@ -17,7 +18,7 @@ public sealed class NuSlerp : MergeMethod
     public override string Name => "nuslerp";
 
     /// <inheritdoc/>
-    public override string Summary => "spherical interpolation of two models or task vectors by weight, per tensor, row or column";
+    public override string Summary => "spherical interpolation of two models or task vectors, per tensor, row or column";
 
     /// <inheritdoc/>
     public override BaseUse Base => BaseUse.Optional;
@@ -33,7 +34,7 @@ public sealed class NuSlerp : MergeMethod
     [
         new("weight", ParameterScope.PerModel, null, "the model's weight", Required: true),
         new("nuslerp_flatten", ParameterScope.Global, 1, "the whole tensor is one vector"),
-        new("nuslerp_row_wise", ParameterScope.Global, 0, "without flattening: vectors are columns (first axis) instead of rows (last axis)"),
+        new("nuslerp_row_wise", ParameterScope.Global, 0, "without flattening: columns (first axis) instead of rows"),
     ];
 
     /// <inheritdoc/>

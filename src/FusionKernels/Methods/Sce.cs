@@ -4,8 +4,9 @@ using FusionKernels.Kernels;
 namespace FusionKernels.Methods;
 
 /// <summary>
-/// SCE (Wan et al. 2024, FuseChat): select the elements that vary most between the models, calculate a weight per model and tensor, the mean of its
-/// squared selected deltas, and erase the deltas whose sign is not the majority's; what remains is averaged by weight.
+/// SCE (Wan et al. 2024, FuseChat): select the elements that vary most between the models, calculate a weight per model
+/// and tensor, the mean of its squared selected deltas, and erase the deltas whose sign is not the majority's; what
+/// remains is averaged by weight.
 /// </summary>
 public sealed class Sce : MergeMethod
 {
@@ -29,7 +30,7 @@ public sealed class Sce : MergeMethod
     /// <inheritdoc/>
     public override IReadOnlyList<Parameter> Parameters { get; } =
     [
-        new("select_topk", ParameterScope.Global, 1, "share of the elements that vary between the models that is merged"),
+        new("select_topk", ParameterScope.Global, 1, "share of the elements that is merged, of those that vary between models"),
         new("int8_mask", ParameterScope.Global, 0, "accepted for mergekit's sake; the numbers do not depend on it"),
     ];
 
@@ -51,7 +52,11 @@ public sealed class Sce : MergeMethod
         double[] means = sources.Select((_, i) => deltas[i, i] / tensor.Length).ToArray();
         double sum = means.Sum();
         for (int i = 0; i < sources.Length; i++)
-            sources[i] = sources[i] with { Weight = (float)(sum < SmallestWeight ? 1.0 / sources.Length : means[i] / sum) };
+        {
+            double weight = sum < SmallestWeight ? 1.0 / sources.Length : means[i] / sum;
+            sources[i] = sources[i] with { Weight = (float)weight };
+        }
+
         tensor.CombineDeltas(new MajorityMean((float)SmallestWeight), sources);
     }
 }

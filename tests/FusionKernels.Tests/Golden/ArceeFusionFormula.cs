@@ -15,7 +15,8 @@ internal static class ArceeFusionFormula
 
         // Embeddings of different vocabularies are cut to their common rows, which come first.
         int n = Math.Min(origin.Values.Length, other.Values.Length), columns = (int)origin.Shape[^1];
-        float[] a = [.. origin.Floats.Take(n).Select(working.Round)], b = [.. other.Floats.Take(n).Select(working.Round)];
+        float[] a = [.. origin.Floats.Take(n).Select(working.Round)];
+        float[] b = [.. other.Floats.Take(n).Select(working.Round)];
         float[] changes = [.. b.Zip(a, (y, x) => working.Round(y - x))];
         float[] divergences = [.. a.Chunk(columns).Zip(b.Chunk(columns), (x, y) => Divergence(y, x, working))];
         float[] importances = [.. changes.Select((c, j) => working.Round(MathF.Abs(c) * divergences[j / columns]))];

@@ -13,8 +13,8 @@ internal static class NuSlerpFormula
     /// <summary>Computes the case.</summary>
     /// <param name="source">The case.</param>
     /// <param name="working">
-    /// Every step is rounded to it; in f32 angles are computed in doubles. The test for parallel vectors is the product's in
-    /// every type: mergekit's, which vanishes in f16, is a known difference.
+    /// Every step is rounded to it; in f32 angles are computed in doubles. The test for parallel vectors is the product's
+    /// in every type: mergekit's, which vanishes in f16, is a known difference.
     /// </param>
     public static Reading Read(TensorCase source, WorkingType working)
     {
@@ -35,19 +35,20 @@ internal static class NuSlerpFormula
         bool flat = source.Parameters.GetValueOrDefault("nuslerp_flatten", 1) != 0 || shape.Count < 2;
         bool byColumn = source.Parameters.GetValueOrDefault("nuslerp_row_wise", 0) != 0;
         int columns = (int)(byColumn ? shape.Skip(1).Aggregate(1L, (a, b) => a * b) : shape.Count > 0 ? shape[^1] : 1);
-        foreach (var vector in Enumerable.Range(0, values.Length).GroupBy(j => flat ? 0 : byColumn ? j % columns : j / columns))
+        int VectorOf(int j) => flat ? 0 : byColumn ? j % columns : j / columns;
+        foreach (var vector in Enumerable.Range(0, values.Length).GroupBy(VectorOf))
         {
             double angle = Angle([.. vector.Select(j => v[0][j])], [.. vector.Select(j => v[1][j])], working);
             double sine = Round(Math.Sin(angle), working);
             double first = Round(Math.Sin(Round(Round(1 - t, working) * angle, working)), working);
             double second = Round(Math.Sin(Round(t * angle, working)), working);
             bool isLine = sine < 1e-6;
+            if (isLine)
+                (first, second, sine) = (working.Round(1 - t), t, 1);
             foreach (int j in vector)
             {
-                float terms = isLine
-                    ? working.Round(working.Round(working.Round(1 - t) * v[0][j]) + working.Round(t * v[1][j]))
-                    : (float)Round(Round(Round(first * v[0][j], working) + Round(second * v[1][j], working), working) / sine, working);
-                values[j] = storage.Round(working.Round(origin[j] + terms));
+                double terms = Round(Round(first * v[0][j], working) + Round(second * v[1][j], working), working);
+                values[j] = storage.Round(working.Round(origin[j] + (float)Round(terms / sine, working)));
                 decisions[j] = BitConverter.DoubleToUInt64Bits(angle);
             }
         }

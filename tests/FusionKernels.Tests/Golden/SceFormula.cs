@@ -66,7 +66,10 @@ internal static class SceFormula
         })];
         int keep = (int)(variances.Count(v => v != 0) * (float)share);
         var selected = new bool[n];
-        int[] order = [.. Enumerable.Range(0, n).OrderByDescending(j => float.IsNaN(variances[j]) ? double.MaxValue : variances[j])];
+
+        // NaN is largest.
+        int[] order = [.. Enumerable.Range(0, n)
+            .OrderByDescending(j => float.IsNaN(variances[j]) ? double.MaxValue : variances[j])];
         foreach (int j in order.Take(keep))
             selected[j] = true;
         if (!turnsTies || keep == 0 || keep == n || variances[order[keep - 1]] != variances[order[keep]])
