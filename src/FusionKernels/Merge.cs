@@ -42,10 +42,14 @@ public static class Merge
         return Task.Factory.StartNew(
             () =>
             {
-                using var models = new OpenModels(options);
+                using var models = new OpenModels(options, recipe.Steps);
                 var plan = Planner.Plan(recipe, options, models.Open);
                 models.RefuseOutputInside(output);
-                return Run(plan, options, new DirectoryOutputStore(output), output, null, progress, cancellation);
+                var report = Run(plan, options, new DirectoryOutputStore(output), output, null, progress, cancellation);
+                return report with
+                {
+                    Warnings = [.. report.Warnings, .. models.Unused.Select(n => $"no model is '{n}', so that recipe is not run")],
+                };
             },
             cancellation,
             TaskCreationOptions.LongRunning,
@@ -65,9 +69,6 @@ public static class Merge
         var backend = options.Backend ?? new CpuBackend();
         var files = ModelFiles.Of(plan);
         using var folder = OutputFolder.Open(store, plan, PlanRecord.Of(plan, options), options.Restart);
-        masks ??= plan.Recipe.Rng == RandomGenerator.Torch
-            ? new TorchMasks(plan, options.Seed, cancellation)
-            : new PhiloxMasks(options.Seed);
         using var executor = new Executor(plan, options, masks, backend, progress, cancellation);
         int reused = folder.Finished.Count;
         var remaining = plan.Layout.Shards.Where(s => !folder.Finished.ContainsKey(s.FileName)).ToArray();
@@ -99,7 +100,7 @@ public static class Merge
             BytesRead = executor.BytesRead,
             Elapsed = executor.Progress.Elapsed,
             Backend = backend.Name,
-            Warnings = plan.Warnings,
+            Warnings = [.. plan.Steps.SelectMany(s => s.Warnings.Select(w => $"{s.Recipe.Name}: {w}")), .. plan.Warnings],
         };
     }
 

@@ -42,6 +42,28 @@ public sealed class RecipeOptionTests : IDisposable
         Assert.That(merged.Error, Does.Contain("partial: lacks own; it is left out"));
         Tool.Run("merge", recipe, _folder["based"], "--missing", "base")
             .AssertFails(ExitCodes.Usage, "needs a 'base_model'");
+        var dropped = Tool.Run("merge", recipe, _folder["dropped"], "--missing", "drop").Succeeds();
+        Assert.That(dropped.Error, Does.Contain("partial: lacks own; the output lacks them too"));
+        using var output = Checkpoint.Open(_folder["dropped"]);
+        Assert.That(output.Tensors.Select(t => t.Name), Is.EqualTo(new[] { "shared" }));
+    }
+
+    [Test]
+    public void Single_files_without_a_config_are_merged_as_they_are()
+    {
+        string[] files = Directory.GetFiles(Tool.Digits, "*.safetensors", SearchOption.AllDirectories);
+        string[] experts = [.. files.Where(f => f.Contains("expert_", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
+        string copy = Path.Combine(_folder["raw"], "a.safetensors");
+        Directory.CreateDirectory(_folder["raw"]);
+        File.Copy(experts[0], copy);
+        string recipe = _folder.Write("raw.yml", $$"""
+            merge_method: linear
+            models: [{model: {{copy}}}, {model: {{experts[1]}}}]
+            parameters: {weight: 0.5}
+            """);
+        Tool.Run("merge", recipe, _folder["rawout"]).Succeeds();
+        Assert.That(File.Exists(Path.Combine(_folder["rawout"], "model.safetensors")));
+        Assert.That(File.Exists(Path.Combine(_folder["rawout"], "config.json")), Is.False);
     }
 
     private void Merge(string recipe, string output, params string[] options) =>

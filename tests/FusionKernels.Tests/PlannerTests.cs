@@ -101,6 +101,22 @@ public class PlannerTests
         Assert.That(Refusal(linear, models, MergeError.Recipe), Does.Contain("needs a 'base_model'"));
     }
 
+    [Test]
+    public void Dropping_leaves_what_base_and_models_all_have()
+    {
+        MemoryTensor Named(string name) => Weight with { Name = name };
+        var models = Models(
+            [Weight, Named("base.only"), Named("base.and.m0")],
+            [Weight, Named("base.and.m0"), Named("models.only")],
+            [Weight, Named("models.only")]);
+        var recipe = Recipe.For("task_arithmetic").WithBase("base").Add("m0", ("weight", 1.0)).Add("m1", ("weight", 1.0))
+            with { MissingTensors = MissingTensors.Drop };
+        Assert.That(InMemoryMerge.Run(recipe, models).Keys, Is.EqualTo(new[] { Weight.Name }));
+        Assert.That(Warnings(recipe, models), Has.Some.EqualTo("base: lacks models.only; the output lacks them too"));
+        var linear = Linear("m0", "m1") with { MissingTensors = MissingTensors.Drop };
+        Assert.That(InMemoryMerge.Run(linear, models).Keys, Is.EquivalentTo(new[] { Weight.Name, "models.only" }));
+    }
+
     [TestCase(MissingTensors.Skip)]
     [TestCase(MissingTensors.Base)]
     public void A_tensor_that_the_base_lacks_is_refused(MissingTensors missing)

@@ -65,6 +65,21 @@ public class RecipeReaderTests
         Assert.That(read.Models[1].Path, Is.EqualTo("null"));
     }
 
+    [Test]
+    public void Of_several_documents_the_unnamed_one_is_the_recipe_and_the_others_are_its_steps()
+    {
+        string text = "name: first\n" + Minimal + "---\n" + Minimal + "dtype: float16\n---\nname: last\n" + Minimal;
+        var recipe = RecipeReader.Parse(text);
+        Assert.That((recipe.Name, recipe.Dtype, recipe.Text), Is.EqualTo(((string?)null, "float16", text)));
+        Assert.That(recipe.Steps.Select(s => s.Name), Is.EqualTo(new[] { "first", "last" }));
+        string canonical = (recipe with { Text = null }).ToYaml();
+        Assert.That((RecipeReader.Parse(canonical) with { Text = null }).ToYaml(), Is.EqualTo(canonical));
+    }
+
+    [Test]
+    public void A_single_document_may_have_a_name() =>
+        Assert.That(RecipeReader.Parse("name: mine\n" + Minimal).Name, Is.EqualTo("mine"));
+
     [TestCase("models: [{model: a}]", "'merge_method' is missing")]
     [TestCase("merge_method: linear", "exactly one of 'models', 'slices' and 'modules'")]
     [TestCase("merge_method: linear\nmodels: a", "'models' must be a list")]
@@ -77,7 +92,7 @@ public class RecipeReaderTests
     [TestCase("merge_method: linear\nmodules: {text: {models: []}}", "may only hold 'default'")]
     [TestCase("merge_method: linear\nmodules: {default: {}}", "exactly one of 'models' and 'slices'")]
     [TestCase(Minimal + "rng: numpy", "'rng' is one of philox, torch, not 'numpy'")]
-    [TestCase(Minimal + "missing_tensors: ignore", "'missing_tensors' is one of refuse, skip, base, not 'ignore'")]
+    [TestCase(Minimal + "missing_tensors: ignore", "'missing_tensors' is one of refuse, skip, base, drop, not 'ignore'")]
     [TestCase(Minimal + "tokenizer_source: union\ntokenizer: {}", "only one of them may be there")]
     [TestCase(Minimal + "tokenizer: union", "'tokenizer' must be a map of keys")]
     [TestCase(Minimal + "tokenizer: {sorce: union}", "'sorce' is no key of 'tokenizer' (did you mean 'source'?)")]
@@ -105,7 +120,11 @@ public class RecipeReaderTests
     [TestCase("merge_method: !x linear", "anchors and tags")]
     [TestCase("merge_method: [", "no valid YAML")]
     [TestCase("", "is empty")]
-    [TestCase("a: 1\n---\nb: 2", "several YAML documents")]
+    [TestCase(Minimal + "---\n" + Minimal, "r.yml:5: a second document without a 'name'")]
+    [TestCase("name: a\n" + Minimal + "---\nname: b\n" + Minimal, "every document has a 'name'")]
+    [TestCase("name: a\n" + Minimal + "---\n" + Minimal + "nonsense: 3", "'nonsense' is no key of a recipe")]
+    [TestCase(Minimal + "name: a/b", "'name: a/b' is no name")]
+    [TestCase(Minimal + "name: ..", "'name: ..' is no name")]
     [TestCase("merge_method: linear\nmodels: [{model: {path: a}}]", "not 'path'")]
     [TestCase("merge_method: linear\nmodels: [{model: {lora: a}}]", "needs 'model'")]
     [TestCase("merge_method: linear\nmodels: [{model: {model: {revision: a}}}]", "'revision' is not supported")]

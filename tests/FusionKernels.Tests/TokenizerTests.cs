@@ -184,6 +184,27 @@ public sealed class TokenizerTests : IDisposable
     }
 
     [Test]
+    public async Task A_step_hands_on_its_tokenizer_and_is_matched_by_it()
+    {
+        await Run(Only("m0"), "tokenizer_source: union");
+        Directory.Move(_folder["out"], _folder["first"]);
+        const string Second =
+            "merge_method: linear\nmodels: [{model: first}, {model: m1}]\nparameters: {weight: 0.5}\n";
+        foreach (string source in new[] { "first", "m1", "union" })
+        {
+            await Run(Second, $"tokenizer_source: {source}");
+            Directory.Move(_folder["out"], _folder["second"]);
+            Directory.Move(_folder["first"], _folder["kept"]);
+            string step = $"name: first\n{Only("m0")}tokenizer_source: union\n---\n";
+            Assert.That(await MergedRows(step + Second, $"tokenizer_source: {source}"), Is.EqualTo(Read("second", Embedding)));
+            foreach (string file in new[] { "tokenizer.json", "tokenizer_config.json", "config.json" })
+                Assert.That(Json("out", file).ToJsonString(), Is.EqualTo(Json("second", file).ToJsonString()));
+            Directory.Move(_folder["kept"], _folder["first"]);
+            Directory.Delete(_folder["second"], recursive: true);
+        }
+    }
+
+    [Test]
     public async Task Files_and_special_ids_come_from_the_source()
     {
         _folder.Write("m0", "config.json", """{"vocab_size": 6, "bos_token_id": 5, "hidden_size": 3}""");

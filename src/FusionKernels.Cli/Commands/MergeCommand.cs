@@ -41,7 +41,7 @@ internal sealed class MergeCommand : ToolCommand
 
     private readonly Option<MissingTensors?> _missing = new("--missing")
     {
-        Description = "A tensor that a model lacks: refuse it, skip the model, or take the base's",
+        Description = "A tensor that a model lacks: refuse it, skip the model, take the base's, or drop it",
     };
 
     private readonly Option<long> _shardSize = SizeOption(
@@ -74,7 +74,7 @@ internal sealed class MergeCommand : ToolCommand
     {
         _device.AcceptOnlyFromAmong(Backends.Devices);
         _access.AcceptOnlyFromAmong("auto", "map", "read");
-        _missing.AcceptOnlyFromAmong("refuse", "skip", "base");
+        _missing.AcceptOnlyFromAmong("refuse", "skip", "base", "drop");
         _rng.AcceptOnlyFromAmong("philox", "torch");
         Add(_recipe);
         Add(_output);
@@ -89,10 +89,10 @@ internal sealed class MergeCommand : ToolCommand
     protected override async Task<int> RunAsync(ParseResult parsed, Terminal terminal, CancellationToken cancellation)
     {
         var recipe = RecipeReader.Load(parsed.GetRequiredValue(_recipe), parsed.GetValue(_lenient));
-        if (parsed.GetValue(_rng) is { } rng && rng != recipe.Rng)
-            recipe = recipe with { Rng = rng, Text = null };
-        if (parsed.GetValue(_missing) is { } missing && missing != recipe.MissingTensors)
-            recipe = recipe with { MissingTensors = missing, Text = null };
+        if (parsed.GetValue(_rng) is { } rng)
+            recipe = recipe.Change(r => r with { Rng = rng });
+        if (parsed.GetValue(_missing) is { } missing)
+            recipe = recipe.Change(r => r with { MissingTensors = missing });
         using var backend = Backends.Open(parsed.GetRequiredValue(_device));
         long memory = parsed.GetValue(_memory), shardSize = parsed.GetValue(_shardSize);
         var options = new MergeOptions

@@ -1,5 +1,6 @@
 using FusionKernels.Kernels;
 using FusionKernels.Planning;
+using FusionKernels.Recipes;
 using FusionKernels.Safetensors;
 
 namespace FusionKernels.Execution;
@@ -14,19 +15,31 @@ internal sealed class Executor : IDisposable
     private const int DefaultChunkElements = 1 << 16;
     private const int LargestElement = 8;
     private const int TensorsPerWorker = 16;
+    private readonly long _memoryBytes;
     private readonly long _wholeElements;
     private readonly MergeContext _context;
     private readonly WorkerTeam _team;
     private readonly ProgressMeter _progress;
 
     public Executor(
-        MergePlan plan, MergeOptions options, IRandomMasks masks, IKernelBackend backend, IProgress<MergeProgress>? progress, CancellationToken cancellation)
+        MergePlan plan, MergeOptions options, IRandomMasks? masks, IKernelBackend backend, IProgress<MergeProgress>? progress, CancellationToken cancellation)
     {
         int threads = options.Threads > 0 ? options.Threads : Environment.ProcessorCount;
-        _context = new MergeContext { Plan = plan, ChunkElements = ChunkElements(plan, options, threads), RandomMasks = masks, Cancellation = cancellation };
+        var steps = plan.Steps;
+        int chunkElements = steps.Append(plan).Min(p => ChunkElements(p, options, threads));
+        var contexts = new Dictionary<MergePlan, MergeContext>(steps.Count);
+        foreach (var step in steps)
+            contexts.Add(step, Context(step, PlannedMasks(step, options, cancellation)));
+        _context = Context(plan, masks ?? PlannedMasks(plan, options, cancellation));
+        _memoryBytes = options.MemoryBytes;
         _wholeElements = options.MemoryBytes / Math.Max(1, plan.Models.Count);
         _progress = new ProgressMeter(progress, _context);
         _team = new WorkerTeam(backend, threads, cancellation);
+
+        MergeContext Context(MergePlan planned, IRandomMasks drawn) => new()
+        {
+            Plan = planned, Steps = contexts, ChunkElements = chunkElements, RandomMasks = drawn, Cancellation = cancellation,
+        };
     }
 
     /// <summary>Input bytes read so far.</summary>
@@ -35,8 +48,12 @@ internal sealed class Executor : IDisposable
     /// <summary>Counts and clock of the run.</summary>
     public ProgressMeter Progress => _progress;
 
-    /// <summary>Lets the method look at the whole model; before the first shard.</summary>
-    public void Survey() => _context.ModelState = _context.Plan.Method.Survey(new ModelSurvey(_context, _team));
+    /// <summary>Lets the methods look at the whole model, steps before what needs them; before the first shard.</summary>
+    public void Survey()
+    {
+        foreach (var context in _context.Plan.Steps.Select(s => _context.Steps[s]).Append(_context))
+            context.ModelState = context.Plan.Method.Survey(new ModelSurvey(context, _team));
+    }
 
     /// <summary>Computes one shard into its file: header first, then the tensors, each at its place.</summary>
     /// <returns>The shard's checksums.</returns>
@@ -48,10 +65,12 @@ internal sealed class Executor : IDisposable
 
         // The largest tensors first, equal ones in file order. A tensor that is a large part of the shard, or of what memory allows, is cut
         // into chunks that all workers share. The others go whole to a worker each, which spares them the waiting between passes and at
-        // ties; as they shrink, the workers end together.
+        // ties; as they shrink, the workers end together. What the tensors of steps need must fit for all workers at once.
         int[] order = Enumerable.Range(0, checksums.Length).OrderByDescending(i => Plan(i).Length).ToArray();
         long most = Math.Min(order.Sum(i => Plan(i).Length) / TensorsPerWorker, _wholeElements) / _team.Count;
-        int shared = order.TakeWhile(i => Plan(i).Length > most).Count();
+        var (together, alone) = (order.Where(IsShared).ToArray(), order.Where(i => !IsShared(i)).ToArray());
+        int shared = together.Length;
+        order = [.. together, .. alone];
         for (int i = 0; i < shared; i++)
             Merge(i, _team, next: i + 1);
         _team.Run(order.Length - shared, (worker, item) => Merge(shared + item, worker, next: shared + item + _team.Count));
@@ -61,6 +80,9 @@ internal sealed class Executor : IDisposable
             shard.FileLength,
             Crc32C.Of(shard.Header.Span),
             shard.Tensors.Select((t, i) => (t.Name, Crc: checksums[i])).ToDictionary(t => t.Name, t => t.Crc));
+
+        bool IsShared(int index) =>
+            Plan(index).Length > most || Plan(index).IntermediateBytes > _memoryBytes / _team.Count;
 
         PlannedTensor Plan(int index) => _context.Plan.Tensors[shard.Tensors[index].Name];
 
@@ -74,10 +96,7 @@ internal sealed class Executor : IDisposable
             _progress.Tensor(place.Name);
             var sink = new TensorSink(file, place.Offset, _progress.Bytes);
             using var tensor = new TensorMerge(plan, _context, workers, sink);
-            if (plan.IsCopy)
-                tensor.Copy(plan.Sources[0].Input);
-            else if (plan.Length > 0)
-                _context.Plan.Method.MergeTensor(tensor);
+            tensor.Run();
             checksums[index] = sink.Checksum(place.ByteLength);
             _progress.TensorDone();
         }
@@ -88,10 +107,12 @@ internal sealed class Executor : IDisposable
 
     private static void Prefetch(PlannedTensor tensor)
     {
-        foreach (var source in tensor.Sources)
-            source.Input.Prefetch();
-        tensor.Base?.Prefetch();
+        foreach (var input in tensor.Inputs)
+            input.Prefetch();
     }
+
+    private static IRandomMasks PlannedMasks(MergePlan plan, MergeOptions options, CancellationToken cancellation) =>
+        plan.Recipe.Rng == RandomGenerator.Torch ? new TorchMasks(plan, options.Seed, cancellation) : new PhiloxMasks(options.Seed);
 
     private static int ChunkElements(MergePlan plan, MergeOptions options, int threads)
     {

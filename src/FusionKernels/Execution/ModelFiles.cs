@@ -30,15 +30,12 @@ internal static class ModelFiles
     /// <exception cref="MergeException">A file of the donor is not what its name says.</exception>
     public static IReadOnlyList<(string Name, byte[] Bytes)> Of(MergePlan plan)
     {
-        string folder = plan.Donor.Input.Folder;
+        var donor = plan.Donor.Input;
         var files = new List<(string, byte[])>();
-        if (JsonFile.Read(folder, ConfigFile) is { } config)
+        if (JsonFile.Read(donor, ConfigFile) is { } config)
             files.Add((ConfigFile, EditConfig(config, plan)));
-        files.AddRange(TokenizerFiles(plan, folder));
-        files.AddRange(from name in Copied
-                       let path = Path.Combine(folder, name)
-                       where File.Exists(path)
-                       select (name, File.ReadAllBytes(path)));
+        files.AddRange(TokenizerFiles(plan));
+        files.AddRange(donor.ReadFiles(Copied));
         files.Add((RecipeFile, Encoding.UTF8.GetBytes(plan.Recipe.ToYaml())));
         files.Add((CardFile, Encoding.UTF8.GetBytes(Card(plan))));
         return files;
@@ -46,9 +43,9 @@ internal static class ModelFiles
 
     // A template of the recipe's own stands in the file that loaders read first, and in the settings where older ones
     // look.
-    private static IEnumerable<(string Name, byte[] Bytes)> TokenizerFiles(MergePlan plan, string folder)
+    private static IEnumerable<(string Name, byte[] Bytes)> TokenizerFiles(MergePlan plan)
     {
-        var files = plan.Tokenizer?.Files() ?? Tokenizer.FilesIn(folder);
+        var files = plan.Tokenizer?.Files() ?? Tokenizer.FilesOf(plan.Donor.Input);
         if (plan.ChatTemplate is not { } template)
             return files;
         return files.Where(f => f.Name is not (ChatTemplate.File or ChatTemplate.OldFile))
@@ -74,7 +71,7 @@ internal static class ModelFiles
             config[key] = layers;
         if (config["tie_word_embeddings"]?.GetValueKind() == JsonValueKind.True && plan.UntiedHead)
             config["tie_word_embeddings"] = false;
-        if (plan.Tokenizer is { } tokenizer && JsonFile.Read(tokenizer.DonorFolder, ConfigFile) is { } other)
+        if (plan.Tokenizer is { } tokenizer && JsonFile.Read(tokenizer.Donor, ConfigFile) is { } other)
         {
             foreach (var (name, id) in other.Where(p => p.Key.EndsWith("_token_id", StringComparison.Ordinal)))
                 config[name] = id?.DeepClone();

@@ -48,6 +48,16 @@ internal sealed unsafe partial class TensorMerge : IDisposable
     /// <summary>What the method's survey of the whole model found.</summary>
     public object? ModelState => _context.ModelState;
 
+    /// <summary>Merges the tensor, or copies it where there is nothing to merge.</summary>
+    public void Run()
+    {
+        using var held = new HeldTensors(_plan.Inputs, _context, _workers);
+        if (_plan.IsCopy)
+            Copy(_plan.Sources[0].Input);
+        else if (Length > 0)
+            _context.Plan.Method.MergeTensor(this);
+    }
+
     /// <summary>A global number that has a value.</summary>
     public double Number(string parameter) =>
         _plan.Parameters[parameter].Number ?? throw new InvalidOperationException($"'{parameter}' has no value.");

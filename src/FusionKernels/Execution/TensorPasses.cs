@@ -50,6 +50,7 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
     /// <param name="body">The kernel calls on a chunk.</param>
     public void ForChunks(MergeSource[] sources, ModelTensor? origin, ChunkBody body)
     {
+        using var held = Hold(sources, origin);
         int chunkElements = context.ChunkElements;
         workers.Run(Chunks, (worker, index) =>
         {
@@ -140,6 +141,8 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
     /// <param name="body">Fills in the sample's part that belongs to a run.</param>
     public uint[] Sample(MergeSource[] sources, ModelTensor? origin, long elements, SampleBody body)
     {
+        using var held = Hold(sources, origin);
+
         // All workers share the runs: the pages they touch first are most of a mapped tensor's.
         int runs = (int)Math.Max(1, Math.Min(elements, length) / SampleRun);
         var sample = new uint[Math.Min(length, runs * SampleRun)];
@@ -190,6 +193,9 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
 
         MagnitudeHistogram?[] Fresh() => Enumerable.Range(0, histograms).Select(fresh).ToArray();
     }
+
+    private HeldTensors Hold(MergeSource[] sources, ModelTensor? origin) =>
+        new(sources.Select(s => s.Input).Concat(origin is null ? [] : [origin]), context, workers);
 
     private delegate void ReduceKernel(IKernelStream stream, in Chunk chunk, Span<double> partials);
 

@@ -26,6 +26,9 @@ internal abstract unsafe class ModelTensor
     /// <summary>Bytes of all elements.</summary>
     public abstract long ByteLength { get; }
 
+    /// <summary>The tensors that it is computed from; none for a stored one.</summary>
+    public virtual IEnumerable<ModelTensor> Inputs => [];
+
     /// <summary>Gives a range of the tensor's bytes.</summary>
     /// <param name="byteOffset">First byte.</param>
     /// <param name="byteLength">How many.</param>

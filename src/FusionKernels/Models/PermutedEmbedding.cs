@@ -45,6 +45,9 @@ internal sealed unsafe class PermutedEmbedding(
     public override long ByteLength => rows.Length * _rowBytes;
 
     /// <inheritdoc/>
+    public override IEnumerable<ModelTensor> Inputs => [own, .. inputs];
+
+    /// <inheritdoc/>
     public override byte* Fetch(long byteOffset, nint byteLength, byte* scratch)
     {
         // A range is a part of a row, whole rows, a part of a row. Rows that follow each other in one tensor are

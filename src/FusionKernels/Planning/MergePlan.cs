@@ -33,6 +33,11 @@ internal sealed class MergePlan
     /// <summary>Every small file that decides the inputs' tensors besides the shards.</summary>
     public IEnumerable<(string Path, byte[] Text)> InputSettings => Inputs.SelectMany(m => m.Settings);
 
+    /// <summary>The merges that compute its inputs, each after those that compute its own.</summary>
+    public IReadOnlyList<MergePlan> Steps => Tensors.Values
+        .SelectMany(t => MergedTensor.Among(t.Inputs)).Select(t => t.Merge).Distinct()
+        .SelectMany(m => m.Steps.Append(m)).Distinct().ToArray();
+
     /// <summary>The output tensors by name.</summary>
     public required IReadOnlyDictionary<string, PlannedTensor> Tensors { get; init; }
 
@@ -81,6 +86,8 @@ internal sealed record PlannedModel(string Path, Model Input, int Ordinal);
 /// <summary>One output tensor.</summary>
 internal sealed class PlannedTensor
 {
+    private long? _intermediateBytes;
+
     /// <summary>Name and place of the output, and its storage dtype.</summary>
     public required TensorSpec Spec { get; init; }
 
@@ -98,6 +105,15 @@ internal sealed class PlannedTensor
 
     /// <summary>Elements of the output.</summary>
     public long Length { get; init; }
+
+    /// <summary>All tensors that it is computed from.</summary>
+    public IEnumerable<ModelTensor> Inputs => Sources.Select(s => s.Input).Concat(Base is null ? [] : [Base]);
+
+    /// <summary>
+    /// Most bytes that tensors of steps take while this one is merged: those that it reads, one after the other in the
+    /// making, with what each in turn reads.
+    /// </summary>
+    public long IntermediateBytes => _intermediateBytes ??= MergedTensor.MostBytes(Inputs);
 }
 
 /// <summary>One model's part in an output tensor.</summary>

@@ -173,12 +173,17 @@ internal sealed class Planner
             throw new MergeException(MergeError.Models, string.Join("; ", _mismatches.Take(MismatchesShown)) + more);
         }
 
+        RefuseIntermediates(tensors.Values);
         _warnings.AddRange(_method.Warnings(tensors.Values.Where(t => !t.IsCopy)));
         foreach (var (path, names) in _lacking)
         {
             string more = names.Count > MismatchesShown ? $" and {names.Count - MismatchesShown} more" : "";
-            bool byBase = _recipe.MissingTensors == MissingTensors.Base;
-            string fate = byBase ? "the base's stand for them" : "it is left out of their merge";
+            string fate = _recipe.MissingTensors switch
+            {
+                MissingTensors.Base => "the base's stand for them",
+                MissingTensors.Drop => "the output lacks them too",
+                _ => "it is left out of their merge",
+            };
             _warnings.Add($"{path}: lacks {string.Join(", ", names.Take(MismatchesShown))}{more}; {fate}");
         }
 
@@ -199,10 +204,25 @@ internal sealed class Planner
             NamedDtype = dtype,
             Tokenizer = _tokenizer,
             ChatTemplate = _recipe.ChatTemplate is { } template
-                ? ChatTemplate.Of(template, _models.Values.Select(m => m.Input.Folder)) : null,
+                ? ChatTemplate.Of(template, _models.Values.Select(m => m.Input)) : null,
             SlicedLayers = slices[0].Layers is null ? null : slices.Sum(s => s.Layers),
             Warnings = _warnings,
         };
+    }
+
+    // Tensors of steps are in memory while what is computed from them is merged.
+    private void RefuseIntermediates(IReadOnlyCollection<PlannedTensor> tensors)
+    {
+        if (tensors.MaxBy(t => t.IntermediateBytes) is not { IntermediateBytes: > 0 } greatest)
+            return;
+        long largest = tensors.SelectMany(t => t.Inputs).Max(t => t.ByteLength);
+        if (greatest.IntermediateBytes > largest + _options.MemoryBytes)
+        {
+            throw new MergeException(
+                MergeError.Models,
+                $"{greatest.Spec.Name}: its models that are outputs of other recipes take {greatest.IntermediateBytes} bytes of memory, "
+                + $"{largest + _options.MemoryBytes} are allowed; allow more (--memory), or merge those recipes into folders first");
+        }
     }
 
     private PlannedTensor? PlanTensor(OutputSlot slot, Dtype? dtype)
@@ -212,11 +232,15 @@ internal sealed class Planner
         ModelTensor? basis = origin is null ? null : Find(origin, slot);
         if (origin is not null && basis is null)
         {
-            _mismatches.Add($"{slot.NameIn(origin)}: missing from the base {origin.Model.Path}");
+            if (_recipe.MissingTensors == MissingTensors.Drop)
+                Lack(origin, slot);
+            else
+                _mismatches.Add($"{slot.NameIn(origin)}: missing from the base {origin.Model.Path}");
             return null;
         }
 
-        var found = FindModels(slot);
+        if (FindModels(slot) is not { } found)
+            return null;
         if (_tokenizer is not null && TensorNames.IsEmbedding(name))
             MatchTokens(_tokenizer, origin, ref basis, found);
         ModelTensor[] all = [.. basis is null ? [] : new[] { basis }, .. found.Select(f => f.Input)];
@@ -263,11 +287,13 @@ internal sealed class Planner
             : throw new MergeException(MergeError.Recipe, $"{_method.Name}: {objection} ({source.Model.Path}, {input.Name})");
     }
 
-    // The models' tensors. One that a model lacks is refused, left out, or replaced by the base's, as the recipe says.
-    private (SliceSource Source, ModelTensor Input)[] FindModels(OutputSlot slot)
+    // The models' tensors; null where one that a model lacks leaves the tensor out of the output. Else it is refused, left
+    // out, or replaced by the base's, as the recipe says.
+    private (SliceSource Source, ModelTensor Input)[]? FindModels(OutputSlot slot)
     {
         var found = slot.Slice.Sources.Select(s => (Source: s, Input: Find(s, slot))).ToArray();
-        bool skips = _recipe.MissingTensors == MissingTensors.Skip
+        bool drops = _recipe.MissingTensors == MissingTensors.Drop;
+        bool skips = drops || _recipe.MissingTensors == MissingTensors.Skip
             || (_options.Lenient && TensorNames.IsOptional(slot.Name));
         for (int i = 0; i < found.Length; i++)
         {
@@ -279,13 +305,19 @@ internal sealed class Planner
                 found[i].Input = FindInBase(slot);
             if (found[i].Input is null && !skips)
                 _mismatches.Add($"{name}: missing from {source.Model.Path}");
-            else if (_lacking.TryGetValue(source.Model.Path, out var names))
-                names.Add(name);
             else
-                _lacking.Add(source.Model.Path, [name]);
+                Lack(source, slot);
         }
 
-        return [.. found.Where(f => f.Input is not null).Select(f => (f.Source, f.Input!))];
+        return drops && found.Any(f => f.Input is null) ? null
+            : [.. found.Where(f => f.Input is not null).Select(f => (f.Source, f.Input!))];
+    }
+
+    private void Lack(SliceSource source, OutputSlot slot)
+    {
+        if (!_lacking.TryGetValue(source.Model.Path, out var names))
+            _lacking.Add(source.Model.Path, names = []);
+        names.Add(slot.NameIn(source));
     }
 
     // What is no matrix of floating-point rows is left to the rules for all tensors.

@@ -1,7 +1,7 @@
 namespace FusionKernels.Recipes;
 
 /// <summary>
-/// What becomes of a tensor that some model lacks and others have. A tensor that the base lacks is always refused.
+/// What becomes of a tensor that some model lacks and others have. One that the base lacks can only be dropped.
 /// </summary>
 public enum MissingTensors
 {
@@ -17,4 +17,7 @@ public enum MissingTensors
 
     /// <summary>The tensor of the recipe's base stands for the model's, so that its delta is zero.</summary>
     Base,
+
+    /// <summary>The tensor is left out of the output, which so has the tensors that all models have.</summary>
+    Drop,
 }

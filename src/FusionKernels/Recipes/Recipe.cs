@@ -13,6 +13,17 @@ public sealed record Recipe
     /// <summary>The merge method's name.</summary>
     public required string MergeMethod { get; init; }
 
+    /// <summary>
+    /// The name by which another recipe takes this one's output for a model (<see cref="Steps"/>), or <c>null</c>.
+    /// </summary>
+    public string? Name { get; init; }
+
+    /// <summary>
+    /// Named recipes whose outputs are models of this one or of each other: a model path that equals a name is that
+    /// output. They are computed tensor by tensor where they are needed, not written. Their own steps are not looked at.
+    /// </summary>
+    public IReadOnlyList<Recipe> Steps { get; init; } = [];
+
     /// <summary>The base model's path, or <c>null</c>.</summary>
     public string? BaseModel { get; init; }
 
@@ -80,12 +91,25 @@ public sealed record Recipe
     /// <summary>Sets the working and output dtype.</summary>
     public Recipe WithDtype(string dtype, string? outDtype = null) => this with { Dtype = dtype, OutDtype = outDtype };
 
-    /// <summary>The recipe as YAML: its own text, or one written from its parts.</summary>
+    /// <summary>Changes the recipe and its steps alike; it keeps its text where nothing changed.</summary>
+    public Recipe Change(Func<Recipe, Recipe> change)
+    {
+        ArgumentNullException.ThrowIfNull(change);
+        var steps = Steps.Select(change).ToArray();
+        var changed = change(this);
+        return changed == this && steps.SequenceEqual(Steps) ? this : changed with { Steps = steps, Text = null };
+    }
+
+    /// <summary>The recipe as YAML: its own text, or one written from its parts, with a document for each step.</summary>
     public string ToYaml()
     {
         if (Text is not null)
             return Text;
         var yaml = new StringBuilder();
+        foreach (var step in Steps)
+            yaml.Append(step.ToYaml()).Append("---\n");
+        if (Name is not null)
+            yaml.Append("name: ").Append(YamlText.Quote(Name)).Append('\n');
         yaml.Append("merge_method: ").Append(YamlText.Quote(MergeMethod)).Append('\n');
         if (BaseModel is not null)
             yaml.Append("base_model: ").Append(YamlText.Quote(BaseModel)).Append('\n');

@@ -11,7 +11,7 @@ public static class RecipeReader
 {
     private static readonly string[] Keys =
     [
-        "merge_method", "base_model", "models", "slices", "modules", "parameters", "dtype", "out_dtype",
+        "name", "merge_method", "base_model", "models", "slices", "modules", "parameters", "dtype", "out_dtype",
         "tokenizer_source", "tokenizer", "chat_template", "missing_tensors", "rng",
     ];
 
@@ -54,11 +54,31 @@ public static class RecipeReader
         return Parse(text, path, lenient);
     }
 
-    /// <summary>Reads a recipe from text; <paramref name="name"/> stands for the file in messages.</summary>
+    /// <summary>
+    /// Reads a recipe from text; <paramref name="name"/> stands for the file in messages. Of several documents the one
+    /// without a name is the recipe, the others are its steps.
+    /// </summary>
     public static Recipe Parse(string text, string name = "recipe", bool lenient = false)
     {
         ArgumentNullException.ThrowIfNull(text);
-        var root = YamlNode.Parse(text, name);
+        var documents = YamlNode.Parse(text, name);
+        var recipes = documents.Select(root => ReadDocument(root, lenient)).ToArray();
+        int output = recipes.Length == 1 ? 0 : Array.FindIndex(recipes, r => r.Name is null);
+        if (output < 0)
+            throw documents[^1].Error("every document has a 'name'; the one that is written has none");
+        int second = Array.FindIndex(recipes, output + 1, r => r.Name is null);
+        if (recipes.Length > 1 && second >= 0)
+            throw documents[second].Error("a second document without a 'name'; only the one that is written has none");
+        return recipes[output] with
+        {
+            Steps = recipes.Where((_, i) => i != output).ToArray(),
+            Text = text,
+            Warnings = recipes.SelectMany(r => r.Warnings).ToArray(),
+        };
+    }
+
+    private static Recipe ReadDocument(YamlNode root, bool lenient)
+    {
         var reading = new Reading(lenient, []);
         var keys = MapOf(root, "the recipe");
         reading.RefuseUnknown(keys, Keys, "a recipe");
@@ -72,6 +92,7 @@ public static class RecipeReader
             contents = reading.Module(modules);
         return new Recipe
         {
+            Name = Find(keys, "name") is { IsNull: false } named ? ReadName(named) : null,
             MergeMethod = Find(keys, "merge_method")?.AsText("merge_method") ?? throw root.Error("'merge_method' is missing"),
             BaseModel = Find(keys, "base_model") is { IsNull: false } b ? ReadReference(b, "base_model") : null,
             Models = Find(contents, "models") is { } models ? reading.Models(models, "models", ModelKeys) : [],
@@ -85,7 +106,6 @@ public static class RecipeReader
             MissingTensors = Find(keys, "missing_tensors") is { } missing
                 ? ReadChoice<MissingTensors>("missing_tensors", missing) : default,
             Rng = Find(keys, "rng") is { } rng ? ReadChoice<RandomGenerator>("rng", rng) : default,
-            Text = text,
             Warnings = reading.Warnings,
         };
     }
@@ -243,6 +263,14 @@ public static class RecipeReader
         bool isJinja = text.Length >= 20 && text.Contains('{', StringComparison.Ordinal);
         return isJinja || names.Contains(text) ? text : throw node.Error(
             $"'chat_template' is {string.Join(", ", names)}, or Jinja, not '{text}'{Spelling.Suggest(text, names)}");
+    }
+
+    // A name stands for a model's path, and is a folder's where outputs of steps are kept.
+    private static string ReadName(YamlNode node)
+    {
+        string name = node.AsText("name");
+        return name is not ("." or "..") && name.IndexOfAny(['/', '\\', '+', '@', '\0']) < 0 ? name
+            : throw node.Error($"'name: {name}' is no name: it must be one that a folder can have, without '+' and '@'");
     }
 
     private static T ReadChoice<T>(string key, YamlNode node)

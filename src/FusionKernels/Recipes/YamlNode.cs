@@ -36,8 +36,8 @@ internal sealed class YamlNode
     /// <summary>Whether it is an empty scalar or <c>null</c>.</summary>
     public bool IsNull => Scalar is not null && !Quoted && Scalar is "" or "~" or "null" or "Null" or "NULL";
 
-    /// <summary>Reads the single document of a file.</summary>
-    public static YamlNode Parse(string text, string file)
+    /// <summary>Reads the documents of a file; at least one.</summary>
+    public static IReadOnlyList<YamlNode> Parse(string text, string file)
     {
         if (text.Length > MaxBytes)
             throw new MergeException(MergeError.Recipe, $"{file}: a recipe has at most {MaxBytes} bytes");
@@ -47,12 +47,15 @@ internal sealed class YamlNode
             parser.Consume<StreamStart>();
             if (parser.Accept<StreamEnd>(out _))
                 throw new MergeException(MergeError.Recipe, $"{file}: the recipe is empty");
-            parser.Consume<DocumentStart>();
-            var root = Read(parser, file, 0);
-            parser.Consume<DocumentEnd>();
-            if (!parser.Accept<StreamEnd>(out _))
-                throw new MergeException(MergeError.Recipe, $"{file}: several YAML documents in one file are not supported yet");
-            return root;
+            var documents = new List<YamlNode>();
+            while (!parser.TryConsume<StreamEnd>(out _))
+            {
+                parser.Consume<DocumentStart>();
+                documents.Add(Read(parser, file, 0));
+                parser.Consume<DocumentEnd>();
+            }
+
+            return documents;
         }
         catch (YamlException e)
         {

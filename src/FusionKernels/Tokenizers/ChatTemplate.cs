@@ -1,4 +1,6 @@
+using System.Text;
 using System.Text.Json.Nodes;
+using FusionKernels.Models;
 
 namespace FusionKernels.Tokenizers;
 
@@ -88,26 +90,25 @@ internal static class ChatTemplate
             """,
     };
 
-    /// <summary>The template of a recipe, over models in these folders.</summary>
+    /// <summary>The template of a recipe, over these models.</summary>
     /// <exception cref="MergeException">It is <see cref="Auto"/>, and no model has one.</exception>
-    public static string Of(string recipe, IEnumerable<string> folders)
+    public static string Of(string recipe, IEnumerable<Model> models)
     {
         if (recipe != Auto)
             return Bundled.GetValueOrDefault(recipe, recipe);
-        var byTemplate = folders.Select(InFolder).OfType<string>().GroupBy(t => t);
+        var byTemplate = models.Select(Own).OfType<string>().GroupBy(t => t);
         return byTemplate.OrderByDescending(g => g.Count()).FirstOrDefault()?.Key
             ?? throw new MergeException(MergeError.Models, "'chat_template: auto': no model has a chat template");
     }
 
     // Where loaders look, in their order; a list of named templates means the one called default.
-    private static string? InFolder(string folder)
+    private static string? Own(Model model)
     {
-        string file = Path.Combine(folder, File);
-        if (System.IO.File.Exists(file))
-            return System.IO.File.ReadAllText(file);
+        if (model.ReadFile(File) is { } jinja)
+            return Encoding.UTF8.GetString(jinja);
         foreach (string name in new[] { Tokenizer.ConfigFile, OldFile })
         {
-            var template = JsonFile.Read(folder, name)?["chat_template"];
+            var template = JsonFile.Read(model, name)?["chat_template"];
             if (template is JsonArray named)
                 template = named.FirstOrDefault(t => t?["name"]?.ToString() == "default")?["template"];
             if (template is JsonValue text)

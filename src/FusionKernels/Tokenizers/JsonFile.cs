@@ -1,6 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using FusionKernels.Models;
 
 namespace FusionKernels.Tokenizers;
 
@@ -15,13 +16,10 @@ internal static class JsonFile
 
     private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
 
-    /// <summary>Reads an object; <c>null</c> when there is no such file.</summary>
+    /// <summary>Reads an object; <c>null</c> when the model has no such file.</summary>
     /// <exception cref="MergeException">It is no JSON object.</exception>
-    public static JsonObject? Read(string folder, string name)
-    {
-        string path = Path.Combine(folder, name);
-        return File.Exists(path) ? Parse(File.ReadAllBytes(path), path) : null;
-    }
+    public static JsonObject? Read(Model model, string name) =>
+        model.ReadFile(name) is { } text ? Parse(text, Path.Combine(model.Folder, name)) : null;
 
     /// <summary>Reads an object from its text.</summary>
     /// <exception cref="MergeException">It is no JSON object.</exception>

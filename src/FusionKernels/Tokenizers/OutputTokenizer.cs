@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using FusionKernels.Models;
 using FusionKernels.Planning;
 using FusionKernels.Recipes;
 
@@ -23,8 +24,8 @@ internal sealed class OutputTokenizer
             Place(id, text);
     }
 
-    /// <summary>The folder of the model whose tokenizer it is, or that the union begins with.</summary>
-    public string DonorFolder => _donor.Folder;
+    /// <summary>The model whose tokenizer it is, or that the union begins with.</summary>
+    public Model Donor => _donor.Model;
 
     /// <summary>The tokens by id; <c>null</c> for ids without one.</summary>
     public IReadOnlyList<string?> Tokens => _tokens;
@@ -54,7 +55,7 @@ internal sealed class OutputTokenizer
     /// <exception cref="MergeException">A tokenizer cannot be read, or the recipe names what is not there.</exception>
     public static OutputTokenizer Of(RecipeTokenizer recipe, IReadOnlyList<PlannedModel> models)
     {
-        var byModel = models.ToDictionary(m => m.Path, m => Tokenizer.Read(m.Input.Folder));
+        var byModel = models.ToDictionary(m => m.Path, m => Tokenizer.Read(m.Input));
         string source = recipe.Source is RecipeTokenizer.Union or RecipeTokenizer.Base ? models[0].Path : recipe.Source;
         if (!byModel.TryGetValue(source, out var donor))
         {
@@ -77,7 +78,7 @@ internal sealed class OutputTokenizer
     /// <summary>The files of the output's tokenizer.</summary>
     public IEnumerable<(string Name, byte[] Bytes)> Files()
     {
-        foreach (var (name, bytes) in Tokenizer.FilesIn(_donor.Folder))
+        foreach (var (name, bytes) in Tokenizer.FilesOf(Donor))
         {
             if (_new.Count == 0)
                 yield return (name, bytes);
@@ -104,8 +105,8 @@ internal sealed class OutputTokenizer
                 {
                     throw new MergeException(
                         MergeError.Models,
-                        $"{own.Folder}: a union needs {Tokenizer.MainFile} of one kind in all models, not "
-                        + $"{own.Kind ?? "none"} here and {_donor.Kind ?? "none"} in {_donor.Folder}");
+                        $"{own.Model.Folder}: a union needs {Tokenizer.MainFile} of one kind in all models, not "
+                        + $"{own.Kind ?? "none"} here and {_donor.Kind ?? "none"} in {Donor.Folder}");
                 }
 
                 var embedding = model.Input.Tensors.FirstOrDefault(t => TensorNames.IsEmbedding(t.Name));
@@ -131,7 +132,7 @@ internal sealed class OutputTokenizer
 
     private byte[] UnitedMain()
     {
-        var main = JsonFile.Read(_donor.Folder, Tokenizer.MainFile)!;
+        var main = JsonFile.Read(Donor, Tokenizer.MainFile)!;
         var added = (main["added_tokens"] ??= new JsonArray()).AsArray();
         if (main["model"]!["vocab"] is JsonArray pieces)
             ExtendUnigram(pieces);
@@ -162,14 +163,14 @@ internal sealed class OutputTokenizer
         for (int id = pieces.Count; id < _tokens.Count; id++)
         {
             string text = _tokens[id] ?? throw new MergeException(
-                MergeError.Models, $"{_donor.Folder}: no token has the id {id}, which the union of pieces needs");
+                MergeError.Models, $"{Donor.Folder}: no token has the id {id}, which the union of pieces needs");
             pieces.Add(new JsonArray(text, rarest - 1));
         }
     }
 
     private byte[] UnitedConfig()
     {
-        var config = JsonFile.Read(_donor.Folder, Tokenizer.ConfigFile)!;
+        var config = JsonFile.Read(Donor, Tokenizer.ConfigFile)!;
         if (config["added_tokens_decoder"] is JsonObject decoder)
         {
             foreach (var (id, _, flags) in _new.Where(t => t.Flags is not null))

@@ -1,10 +1,11 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json.Nodes;
+using FusionKernels.Models;
 
 namespace FusionKernels.Tokenizers;
 
-/// <summary>The vocabulary of a model's tokenizer, as the files in the model's folder give it.</summary>
+/// <summary>The vocabulary of a model's tokenizer, as the model's small files give it.</summary>
 internal sealed class Tokenizer
 {
     /// <summary>The whole tokenizer, as fast tokenizers read it.</summary>
@@ -34,13 +35,13 @@ internal sealed class Tokenizer
     private readonly Dictionary<string, int> _ids = new(StringComparer.Ordinal);
     private readonly SortedDictionary<int, JsonObject> _added = [];
 
-    private Tokenizer(string folder)
+    private Tokenizer(Model model)
     {
-        Folder = folder;
+        Model = model;
     }
 
-    /// <summary>The model's folder.</summary>
-    public string Folder { get; }
+    /// <summary>The model.</summary>
+    public Model Model { get; }
 
     /// <summary>The id of every token.</summary>
     public IReadOnlyDictionary<string, int> Ids => _ids;
@@ -67,26 +68,26 @@ internal sealed class Tokenizer
 
     /// <summary>Reads the tokenizer of a model.</summary>
     /// <exception cref="MergeException">There is none that can be read.</exception>
-    public static Tokenizer Read(string folder)
+    public static Tokenizer Read(Model from)
     {
-        var tokenizer = new Tokenizer(folder);
+        var tokenizer = new Tokenizer(from);
         string reading = MainFile;
         try
         {
-            if (JsonFile.Read(folder, MainFile) is { } main)
+            if (JsonFile.Read(from, MainFile) is { } main)
                 tokenizer.ReadMain(main);
             else
                 tokenizer.ReadPlain(ref reading);
             reading = "added_tokens.json";
-            foreach (var (text, id) in JsonFile.Read(folder, reading) ?? [])
+            foreach (var (text, id) in JsonFile.Read(from, reading) ?? [])
                 tokenizer.Add(Id(id), new JsonObject { ["content"] = text });
             reading = ConfigFile;
-            foreach (var (id, token) in JsonFile.Read(folder, reading)?["added_tokens_decoder"]?.AsObject() ?? [])
+            foreach (var (id, token) in JsonFile.Read(from, reading)?["added_tokens_decoder"]?.AsObject() ?? [])
                 tokenizer.Add(Limited(int.Parse(id, CultureInfo.InvariantCulture)), Need(token).AsObject());
         }
         catch (Exception e) when (e is InvalidOperationException or FormatException or OverflowException)
         {
-            string path = Path.Combine(folder, reading);
+            string path = Path.Combine(from.Folder, reading);
             throw new MergeException(MergeError.Models, $"{path}: not laid out as a tokenizer is");
         }
 
@@ -94,11 +95,7 @@ internal sealed class Tokenizer
     }
 
     /// <summary>The files of the tokenizer as they are.</summary>
-    public static IEnumerable<(string Name, byte[] Bytes)> FilesIn(string folder) =>
-        from name in FileNames
-        let path = Path.Combine(folder, name)
-        where File.Exists(path)
-        select (name, File.ReadAllBytes(path));
+    public static IEnumerable<(string Name, byte[] Bytes)> FilesOf(Model model) => model.ReadFiles(FileNames);
 
     private void ReadMain(JsonObject main)
     {
@@ -124,24 +121,24 @@ internal sealed class Tokenizer
 
     private void ReadPlain(ref string reading)
     {
-        string lines = Path.Combine(Folder, "vocab.txt");
         reading = "vocab.json";
-        if (JsonFile.Read(Folder, reading) is { } map)
+        if (JsonFile.Read(Model, reading) is { } map)
         {
             foreach (var (text, id) in map)
                 _ids.Add(text, Id(id));
         }
-        else if (File.Exists(lines))
+        else if (Model.ReadFile("vocab.txt") is { } lines)
         {
-            foreach (string text in File.ReadLines(lines))
+            using var reader = new StreamReader(new MemoryStream(lines));
+            while (reader.ReadLine() is { } text)
                 _ids.TryAdd(text, _ids.Count);
         }
         else
         {
-            string? sentences = PlainFiles.FirstOrDefault(name => File.Exists(Path.Combine(Folder, name)));
+            string? sentences = PlainFiles.FirstOrDefault(name => Model.ReadFile(name) is not null);
             throw new MergeException(MergeError.Models, sentences is null
-                ? $"{Folder}: 'tokenizer' needs a {MainFile}, vocab.json or vocab.txt there"
-                : $"{Path.Combine(Folder, sentences)}: tokenizers of this kind are not read; save it as {MainFile}");
+                ? $"{Model.Folder}: 'tokenizer' needs a {MainFile}, vocab.json or vocab.txt there"
+                : $"{Path.Combine(Model.Folder, sentences)}: tokenizers of this kind are not read; save it as {MainFile}");
         }
     }
 

@@ -18,10 +18,13 @@ internal sealed record RecipeRun(string Path, MergeOptions Options)
     /// </summary>
     public Recipe Load()
     {
-        var recipe = RecipeReader.Load(Path, lenient: true) with { Text = null };
+        var recipe = RecipeReader.Load(Path, lenient: true) with { MissingTensors = MissingTensors, Text = null };
         bool ranks = recipe.MergeMethod.StartsWith("della", StringComparison.Ordinal);
         return recipe with { Rng = ranks ? RandomGenerator.Philox : RandomGenerator.Torch };
     }
+
+    /// <summary>What becomes of tensors that some model lacks.</summary>
+    public MissingTensors MissingTensors { get; init; }
 
     /// <summary>
     /// The merge of each tensor as a case, with inputs and parameters from the product's own plan: material to judge

@@ -75,6 +75,9 @@ internal sealed class LoraModel : Model
         _base.Settings.Append((Path.Combine(_adapter.Folder, LoraConfig.FileName), _adapter.Config.Text));
 
     /// <inheritdoc/>
+    public override byte[]? ReadFile(string name) => _base.ReadFile(name);
+
+    /// <inheritdoc/>
     public override bool TryGet(string name, [MaybeNullWhen(false)] out ModelTensor tensor) =>
         _byName.TryGetValue(name, out tensor);
 

@@ -33,6 +33,9 @@ internal sealed unsafe class LoraTensor(ModelTensor weight, LoraFactors factors,
     public override long ByteLength => weight.ByteLength;
 
     /// <inheritdoc/>
+    public override IEnumerable<ModelTensor> Inputs => [weight];
+
+    /// <inheritdoc/>
     public override byte* Fetch(long byteOffset, nint byteLength, byte* scratch)
     {
         int size = _type.Size();
