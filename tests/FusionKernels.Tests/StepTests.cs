@@ -1,4 +1,6 @@
+using System.Runtime.InteropServices;
 using FusionKernels.Recipes;
+using FusionKernels.Safetensors;
 using FusionKernels.Tests.InMemory;
 
 namespace FusionKernels.Tests;
@@ -96,6 +98,27 @@ public sealed class StepTests : IDisposable
             await Run(recipe with { Steps = [right, left, deep] }, "streamed", options);
             AssertSameShards();
         }
+    }
+
+    [Test]
+    public async Task An_adapter_is_applied_to_the_output_of_a_step()
+    {
+        Directory.CreateDirectory(_models["lora"]);
+        _models.Write("lora", "adapter_config.json", """{"peft_type": "LORA", "r": 1, "lora_alpha": 2}""");
+        const string Module = "base_model.model.model.layers.0.mlp.up_proj";
+        float[] a = [.. Enumerable.Range(0, 257).Select(i => i / 900f)], b = [.. Enumerable.Range(0, 96).Select(i => i / 700f)];
+        SafetensorsWriter.Write(Path.Combine(_models["lora"], "adapter_model.safetensors"),
+        [
+            (new TensorSpec(Module + ".lora_A.weight", Dtype.F32, [1, 257]), MemoryMarshal.AsBytes(a.AsSpan()).ToArray()),
+            (new TensorSpec(Module + ".lora_B.weight", Dtype.F32, [96, 1]), MemoryMarshal.AsBytes(b.AsSpan()).ToArray()),
+        ]);
+        var step = Inner("inner")[0];
+        var recipe = Recipe.For("slerp").WithBase("base").Add("inner+lora").With("t", 0.4);
+        await Run(step, "inner", Runs[1]);
+        await Run(recipe, "expected", Runs[1]);
+        Directory.Delete(_models["inner"], recursive: true);
+        await Run(recipe with { Steps = [step] }, "streamed", Runs[1]);
+        AssertSameShards();
     }
 
     [Test]
