@@ -44,8 +44,8 @@ public readonly unsafe record struct Mask
         new(MaskKind.Magnitude, thresholdBits, (ulong)lastTie);
 
     /// <summary>
-    /// Keeps element i iff the magnitude bits of its delta exceed <paramref name="lowBits"/>, or equal them and i is above
-    /// <paramref name="lastLow"/>; and lie below <paramref name="highBits"/>, or equal them and i is at most
+    /// Keeps element i iff the magnitude bits of its delta exceed <paramref name="lowBits"/>, or equal them and i is
+    /// above <paramref name="lastLow"/>; and lie below <paramref name="highBits"/>, or equal them and i is at most
     /// <paramref name="lastHigh"/>. So a stable ascending sort is cut at both ends: of equal magnitudes the lower index
     /// comes first.
     /// </summary>

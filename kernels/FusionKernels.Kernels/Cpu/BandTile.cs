@@ -54,7 +54,8 @@ internal static unsafe class BandTile
             }
 
             long begin = first + start;
-            return (aboveLow | (atLow & ~UpTo(mask.LastLow, begin))) & (belowHigh | (atHigh & UpTo(mask.LastHigh, begin)));
+            return (aboveLow | (atLow & ~UpTo(mask.LastLow, begin)))
+                & (belowHigh | (atHigh & UpTo(mask.LastHigh, begin)));
         }
 
         /// <summary>The bits of the elements whose index is at most <paramref name="last"/>.</summary>

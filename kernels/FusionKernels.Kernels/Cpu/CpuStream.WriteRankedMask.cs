@@ -10,7 +10,9 @@ internal sealed unsafe partial class CpuStream<T>
     /// <summary>Words that <see cref="PhiloxLanes.Words"/> makes in one turn of its widest lanes.</summary>
     private const int WordTurn = 128;
 
-    /// <summary>Tables of <see cref="KeepBelow"/> that are kept: a few models' parameters for a few lengths of rows.</summary>
+    /// <summary>
+    /// Tables of <see cref="KeepBelow"/> that are kept: a few models' parameters for a few lengths of rows.
+    /// </summary>
     private const int MostTables = 16;
 
     private readonly Dictionary<(double Density, double Epsilon, int Columns), uint[]> _keepBelow = [];
@@ -53,8 +55,7 @@ internal sealed unsafe partial class CpuStream<T>
                 {
                     for (int lane = 0; lane < stride; lane++)
                     {
-                        row.Bring(deltas + at + lane, words + before + at + lane, stride);
-                        row.Decide(table + 1);
+                        row.Decide(deltas + at + lane, words + before + at + lane, stride, table + 1);
                         row.AddTo(output, start + at + lane, stride);
                     }
                 }

@@ -15,7 +15,9 @@ namespace FusionKernels.Kernels;
 /// </param>
 public readonly record struct RankedDraw(Philox Stream, double Density, double Epsilon, int Columns, int Stride = 1)
 {
-    /// <summary>Elements of a group of rows that lie among each other; whole groups can be drawn by themselves.</summary>
+    /// <summary>
+    /// Elements of a group of rows that lie among each other; whole groups can be drawn by themselves.
+    /// </summary>
     public long Group => (long)Columns * Stride;
 
     /// <summary>An element of this rank is kept iff (word &gt;&gt; 8) is below the result, 0 to 2^24.</summary>

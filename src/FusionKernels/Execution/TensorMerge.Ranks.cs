@@ -10,12 +10,14 @@ internal sealed unsafe partial class TensorMerge
     private const int MostChunks = 4;
 
     /// <summary>
-    /// Drops elements of each source at random, the smaller ones of a row along axis 1 more often (<see cref="RankedDraw"/>), and keeps the
-    /// masks as bits. <c>null</c> leaves a source as it is.
+    /// Drops elements of each source at random, the smaller ones of a row along axis 1 more often
+    /// (<see cref="RankedDraw"/>), and keeps the masks as bits. <c>null</c> leaves a source as it is.
     /// </summary>
     /// <param name="sources">The models.</param>
     /// <param name="draws">Their parameters.</param>
-    /// <param name="withNorms">Whether <see cref="MergeSource.Norms"/> will be wanted: the pass finds them where rows and blocks end together.</param>
+    /// <param name="withNorms">
+    /// Whether <see cref="MergeSource.Norms"/> will be wanted: the pass finds them where rows and blocks end together.
+    /// </param>
     public void DropByRank(MergeSource[] sources, (double Density, double Epsilon)?[] draws, bool withNorms)
     {
         int columns = checked((int)(Shape.Count > 1 ? Shape[1] : Length));
@@ -47,18 +49,22 @@ internal sealed unsafe partial class TensorMerge
         }
     }
 
-    // A worker takes as many groups of rows as a chunk holds, at least one, and so many more that they end with a whole byte of bits; or with
-    // a whole block, if that is not much more: then it sums the magnitudes that it has at hand, plain and masked by model.
-    private double[]? WriteRankedMasks(MergeSource[] sources, List<(int Source, RankedDraw Draw, nint Bits)> ranked, bool withNorms)
+    // A worker takes as many groups of rows as a chunk holds, at least one, and so many more that they end with a whole
+    // byte of bits; or with a whole block, if that is not much more: then it sums the magnitudes that it has at hand,
+    // plain and masked by model.
+    private double[]? WriteRankedMasks(
+        MergeSource[] sources, List<(int Source, RankedDraw Draw, nint Bits)> ranked, bool withNorms)
     {
         long group = ranked[0].Draw.Group, part = Multiple(Reduction.Block);
-        bool sums = withNorms && (part <= MostChunks * _context.ChunkElements || Length <= Math.Max(group, _context.ChunkElements));
+        int chunkElements = _context.ChunkElements;
+        bool sums = withNorms && (part <= MostChunks * (long)chunkElements || Length <= Math.Max(group, chunkElements));
         if (!sums)
             part = Multiple(8);
-        part *= Math.Max(1, _context.ChunkElements / part);
+        part *= Math.Max(1, chunkElements / part);
         int width = 2 * ranked.Count;
         double[] partials = sums ? new double[Reduction.Rows(Length) * width] : [];
-        var inputs = ranked.SelectMany(r => new[] { new MergeSource(sources[r.Source].Input), sources[r.Source] }).ToArray();
+        var inputs = ranked.Select(r => sources[r.Source])
+            .SelectMany(s => new[] { new MergeSource(s.Input), s }).ToArray();
         _workers.Run(checked((int)((Length + part - 1) / part)), (worker, index) =>
         {
             long first = index * part;
@@ -67,14 +73,19 @@ internal sealed unsafe partial class TensorMerge
             {
                 for (int r = 0; r < ranked.Count; r++)
                 {
-                    var alone = new Chunk { First = first, Length = count, Base = chunk.Base, Sources = chunk.Sources.Slice(2 * r, 1) };
+                    var model = chunk.Sources.Slice(2 * r, 1);
+                    var alone = new Chunk { First = first, Length = count, Base = chunk.Base, Sources = model };
 
-                    // SAFETY: the memory lives until Dispose; parts begin at multiples of 8, so each writes bytes of its own.
-                    worker.Stream.WriteRankedMask(alone, ranked[r].Draw, new Span<byte>((byte*)ranked[r].Bits + (first / 8), (count + 7) / 8));
+                    // SAFETY: the memory lives until Dispose; parts begin at multiples of 8, so each writes bytes of
+                    // its own.
+                    var bits = new Span<byte>((byte*)ranked[r].Bits + (first / 8), (count + 7) / 8);
+                    worker.Stream.WriteRankedMask(alone, ranked[r].Draw, bits);
                 }
 
-                if (sums)
-                    worker.Stream.AbsoluteSum(chunk, partials.AsSpan((int)(first / Reduction.Block * width), Reduction.Rows(count) * width));
+                if (!sums)
+                    return;
+                int row = (int)(first / Reduction.Block);
+                worker.Stream.AbsoluteSum(chunk, partials.AsSpan(row * width, Reduction.Rows(count) * width));
             });
         });
         return sums ? Reduction.Fold(partials, width) : null;
