@@ -92,4 +92,19 @@ public interface IKernelStream : IDisposable
     /// Computed in fp64 and rounded once.
     /// </summary>
     void Normals(Philox stream, long first, Span<float> normals);
+
+    /// <summary>
+    /// Linear algebra: <c>output = alpha * left * right + beta * output</c>. Elements are read as fp32 (a delta rounded
+    /// to fp32), multiplied and summed in the output's type: F32, or F64, where F64 operands without a base are read in
+    /// full. Sums over k may fuse product and addition; their order depends on k alone. So an output computed in parts,
+    /// by one stream or many, has the bits of one computed whole. Across backends and widths results differ by at most
+    /// <c>2 k eps * |alpha| (|left| |right|)</c> besides the roundings of alpha and beta. NaN and infinities propagate; with
+    /// beta = 0 the output is not read. The output overlaps no input.
+    /// </summary>
+    /// <param name="left">m x k, of any type and stored by rows or by columns.</param>
+    /// <param name="right">k x n, likewise.</param>
+    /// <param name="output">m x n, F32 or F64, without a base.</param>
+    /// <param name="alpha">Factor on the product.</param>
+    /// <param name="beta">Factor on what the output holds.</param>
+    void Multiply(in Matrix left, in Matrix right, in Matrix output, double alpha = 1, double beta = 0);
 }

@@ -1,7 +1,9 @@
+using FusionKernels.Kernels;
+
 namespace FusionKernels.Execution;
 
 /// <summary>Who runs the items of a pass: a team in parallel, or one worker alone.</summary>
-internal abstract class Workers
+internal abstract class Workers : IStreamTeam
 {
     /// <summary>How many run at once; <see cref="Worker.Index"/> is below it.</summary>
     public abstract int Count { get; }
@@ -11,4 +13,8 @@ internal abstract class Workers
     /// exception stops the handing out of items and is rethrown.
     /// </summary>
     public abstract void Run(int items, Action<Worker, int> body);
+
+    /// <inheritdoc/>
+    void IStreamTeam.Run(int items, Action<IKernelStream, int> body) =>
+        Run(items, (worker, item) => body(worker.Stream, item));
 }

@@ -1,0 +1,461 @@
+using System.Numerics;
+using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace FusionKernels.Kernels.Cpu;
+
+/// <summary>
+/// A matrix product in the order of Goto and van de Geijn ("Anatomy of High-Performance Matrix Multiplication", 2008):
+/// a block of the right matrix is packed into panels three registers wide, a block of the left one into groups of eight
+/// rows, and a tile of a group's height and a panel's width stays in registers while it sums over a block's depth.
+/// Packing widens, subtracts the base and pads with zeros. The sum runs in order within blocks of <see cref="Depth"/>
+/// steps, and the blocks' sums are added in order, so that an element's bits depend neither on its place in the output
+/// nor on how the output is cut into parts.
+/// </summary>
+/// <typeparam name="TLanes">The lanes that read storage types.</typeparam>
+/// <typeparam name="T">A register's lanes.</typeparam>
+/// <typeparam name="TScalar">float or double: what products are summed in.</typeparam>
+internal readonly unsafe struct PackedProduct<TLanes, T, TScalar>
+    where TLanes : struct, ILanes<TLanes>
+    where T : struct, IProductLanes<T, TScalar>
+    where TScalar : unmanaged, INumber<TScalar>
+{
+    private const int Group = 8, LeftRows = 64, RightColumns = 2064;
+
+    private readonly Matrix _left, _right, _output;
+    private readonly TScalar _alpha, _beta;
+    private readonly TScalar* _tile, _lines, _packedLeft, _packedRight;
+    private readonly float* _widened;
+
+    /// <param name="left">m x k.</param>
+    /// <param name="right">k x n.</param>
+    /// <param name="output">m x n, of TScalar.</param>
+    /// <param name="alpha">Factor on the product.</param>
+    /// <param name="beta">Factor on the output's old contents; they are not read where it is 0.</param>
+    /// <param name="scratch">64-byte aligned memory of <see cref="Scratch"/> bytes.</param>
+    public PackedProduct(
+        in Matrix left, in Matrix right, in Matrix output, double alpha, double beta, byte* scratch)
+    {
+        (_left, _right, _output) = (left, right, output);
+        if (!_output.IsRowMajor)
+            (_left, _right, _output) = (_right.Transposed, _left.Transposed, _output.Transposed);
+
+        // Only a right matrix that is stored by columns is transposed while it is packed. With few left rows it is
+        // cheaper to transpose those, and the tiles on their way out.
+        if (!_right.IsRowMajor && _left.Rows <= 64 && _right.Columns > 2 * _left.Rows)
+            (_left, _right, _output) = (_right.Transposed, _left.Transposed, _output.Transposed);
+        (_alpha, _beta) = (TScalar.CreateTruncating(alpha), TScalar.CreateTruncating(beta));
+        _tile = (TScalar*)scratch;
+        _lines = _tile + (2 * Group * PanelWidth);
+        _packedLeft = _lines + LinesLength;
+        _packedRight = _packedLeft + (LeftRows * LeftByRows.Row);
+        _widened = (float*)(_packedRight + (Depth * RightColumns));
+    }
+
+    /// <summary>Bytes of scratch memory.</summary>
+    public static nint Scratch =>
+        (((2 * Group * PanelWidth) + LinesLength + (LeftRows * LeftByRows.Row) + (Depth * RightColumns)) * sizeof(TScalar))
+        + (2 * RightColumns * sizeof(float));
+
+    /// <summary>
+    /// Steps of the sum in one block: then a group of left rows stays in the first cache, a panel in the second.
+    /// </summary>
+    private static int Depth => 2048 / sizeof(TScalar);
+
+    private static int PanelWidth => 3 * T.Count;
+
+    private static int LinesLength => Math.Max(Group * Depth, RightColumns);
+
+    // Blocks of right columns, of depth, of left rows, then panels by groups. The first block of the depth writes the
+    // output (which was scaled by beta unless it is not to be read), the others add to it. With no depth at all one
+    // block of zero steps still writes.
+    public void Run()
+    {
+        bool overwrite = TScalar.IsZero(_beta);
+        if (!overwrite && _beta != TScalar.One)
+            ScaleOutput();
+        for (int column = 0; column < _right.Columns; column += RightColumns)
+        {
+            int columns = Math.Min(RightColumns, _right.Columns - column), step = 0;
+            do
+            {
+                int steps = Math.Min(Depth, _left.Columns - step);
+                PackRight(step, steps, column, columns);
+                for (int row = 0; row < _left.Rows; row += LeftRows)
+                {
+                    int rows = Math.Min(LeftRows, _left.Rows - row);
+                    PackLeft(row, rows, step, steps);
+                    bool write = overwrite && step == 0;
+                    if (_left.IsRowMajor)
+                        Multiply<LeftByRows>(row, rows, column, columns, steps, write);
+                    else
+                        Multiply<LeftByColumns>(row, rows, column, columns, steps, write);
+                }
+
+                step += steps;
+            }
+            while (step < _left.Columns);
+        }
+    }
+
+    private void ScaleOutput()
+    {
+        Matrix lines = _output.IsRowMajor ? _output : _output.Transposed;
+        for (int line = 0; line < lines.Rows; line++)
+        {
+            var span = new Span<TScalar>(Address(lines, line, 0), lines.Columns);
+            TensorPrimitives.Multiply(span, _beta, span);
+        }
+    }
+
+    /// <summary>
+    /// Panels of <see cref="PanelWidth"/> columns, the last one of as many whole registers as it needs; within a panel
+    /// row by row.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void PackRight(int step, int steps, int column, int columns)
+    {
+        for (int first = 0; !_right.IsRowMajor && first < columns; first += PanelWidth)
+            PackColumns(step, steps, column + first, Math.Min(PanelWidth, columns - first), Panel(first, steps));
+
+        int whole = columns / PanelWidth * PanelWidth, rest = columns - whole, width = Width(rest);
+        for (int k = 0; _right.IsRowMajor && k < steps; k++)
+        {
+            TScalar* line = Lines(_right, step + k, column, 1, columns, out _);
+            for (int first = 0; first < whole; first += PanelWidth)
+            {
+                TScalar* target = Panel(first, steps) + (k * PanelWidth);
+                ThreeLanes<T, TScalar>.Store(ThreeLanes<T, TScalar>.Load(line + first), target);
+            }
+
+            if (rest > 0)
+                CopyPadded(line + whole, rest, Panel(whole, steps) + (k * width), width);
+        }
+    }
+
+    /// <summary>A panel of a right matrix whose columns are stored as lines: lines in, rows of the panel out.</summary>
+    private void PackColumns(int step, int steps, int column, int columns, TScalar* panel)
+    {
+        int width = Width(columns);
+        if (columns < width)
+            new Span<TScalar>(panel, steps * width).Clear();
+        for (int first = 0; first < columns; first += Group)
+        {
+            int lines = Math.Min(Group, columns - first);
+            TScalar* source = Lines(_right.Transposed, column + first, step, lines, steps, out nint stride);
+            Transpose(source, stride, lines, steps, panel + first, width);
+        }
+    }
+
+    // Squares of 8 x 8, by shuffles where there is an instruction set for them; what is left over element by element.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Transpose(TScalar* source, nint stride, int lines, int length, TScalar* target, nint width)
+    {
+        int first = 0;
+        if (typeof(TScalar) == typeof(float) && Avx.IsSupported && lines == Group)
+        {
+            for (; first <= length - Group; first += Group)
+                Square.Transpose((float*)source + first, stride, (float*)target + (first * width), width);
+        }
+
+        for (int i = first; i < length; i++)
+        {
+            for (int line = 0; line < lines; line++)
+                target[(i * width) + line] = source[(line * stride) + i];
+        }
+    }
+
+    /// <summary>Groups of eight rows, the last padded with zeros, scaled by alpha.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void PackLeft(int row, int rows, int step, int steps)
+    {
+        int padded = (rows + Group - 1) / Group * Group;
+        if (_left.IsRowMajor)
+        {
+            for (int i = 0; i < rows; i++)
+            {
+                Prefetch(_left, row + Math.Min(i + 2, rows - 1), step, steps);
+                Read(_left, row + i, step, steps, _packedLeft + (i * LeftByRows.Row));
+            }
+
+            for (int i = rows; i < padded; i++)
+                new Span<TScalar>(_packedLeft + (i * LeftByRows.Row), steps).Clear();
+        }
+        else
+        {
+            Matrix left = _left.Transposed;
+            for (int k = 0; k < steps; k++)
+            {
+                Prefetch(left, step + Math.Min(k + Group, steps - 1), row, rows);
+                TScalar* line = Lines(left, step + k, row, 1, rows, out _);
+                TScalar* target = _packedLeft + (k * Group);
+                int first = 0;
+                for (; first <= rows - Group; first += Group, target += Group * LeftByRows.Row)
+                    *(Eight*)target = *(Eight*)(line + first);
+                if (first < rows)
+                    CopyPadded(line + first, rows - first, target, Group);
+            }
+        }
+
+        if (_alpha != TScalar.One)
+        {
+            var all = new Span<TScalar>(_packedLeft, padded * (int)LeftByRows.Row);
+            TensorPrimitives.Multiply(all, _alpha, all);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Multiply<TLayout>(int row, int rows, int column, int columns, int steps, bool write)
+        where TLayout : struct, ILeftLayout
+    {
+        for (int first = 0; first < columns; first += PanelWidth)
+        {
+            int width = Math.Min(PanelWidth, columns - first);
+            TScalar* panel = Panel(first, steps);
+            for (int group = 0; group < rows; group += Group)
+            {
+                TScalar* left = _packedLeft + (group * LeftByRows.Row);
+                int height = Math.Min(Group, rows - group), stride = Width(width);
+                PrefetchOutput(row + group, height, column + first, width);
+                if (stride == PanelWidth)
+                    SumTile<ThreeLanes<T, TScalar>, TLayout>(left, panel, steps, height);
+                else if (stride == 2 * T.Count)
+                    SumTile<TwoLanes<T, TScalar>, TLayout>(left, panel, steps, height);
+                else
+                    SumTile<T, TLayout>(left, panel, steps, height);
+                PutTile(row + group, height, column + first, width, stride, write);
+            }
+        }
+    }
+
+    /// <summary>
+    /// The tile's sums: eight rows at a time where the registers hold them, else four; a short group needs only four.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void SumTile<TRow, TLayout>(TScalar* left, TScalar* panel, int steps, int height)
+        where TRow : struct, IProductLanes<TRow, TScalar>
+        where TLayout : struct, ILeftLayout
+    {
+        if (T.Count * sizeof(TScalar) == 64 && height > 4)
+        {
+            SumEight<TRow, TLayout>(left, panel, steps, _tile);
+            return;
+        }
+
+        SumFour<TRow, TLayout>(left, panel, steps, _tile);
+        if (height > 4)
+            SumFour<TRow, TLayout>(left + (4 * TLayout.Row), panel, steps, _tile + (4 * TRow.Count));
+    }
+
+    // Lane j of the row that starts at panel + k * Count is column j. Per step of k one row of the panel is loaded, and
+    // an element of each left row is broadcast and multiplied with it: 24 fused multiplications to 11 loads with three
+    // 512-bit registers a row, so that neither the loads nor the latency of the 24 chains of sums hold them up.
+    // SAFETY: the panel holds steps rows of TRow.Count, the group its rows in TLayout's places, the tile eight rows.
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
+    private static void SumEight<TRow, TLayout>(TScalar* left, TScalar* panel, nint steps, TScalar* tile)
+        where TRow : struct, IProductLanes<TRow, TScalar>
+        where TLayout : struct, ILeftLayout
+    {
+        TRow sum0 = default, sum1 = default, sum2 = default, sum3 = default;
+        TRow sum4 = default, sum5 = default, sum6 = default, sum7 = default;
+        for (TScalar* end = panel + (steps * TRow.Count); panel < end; panel += TRow.Count, left += TLayout.Step)
+        {
+            TRow right = TRow.Load(panel);
+            sum0 = TRow.MultiplyAdd(left[0], right, sum0);
+            sum1 = TRow.MultiplyAdd(left[TLayout.Row], right, sum1);
+            sum2 = TRow.MultiplyAdd(left[2 * TLayout.Row], right, sum2);
+            sum3 = TRow.MultiplyAdd(left[3 * TLayout.Row], right, sum3);
+            sum4 = TRow.MultiplyAdd(left[4 * TLayout.Row], right, sum4);
+            sum5 = TRow.MultiplyAdd(left[5 * TLayout.Row], right, sum5);
+            sum6 = TRow.MultiplyAdd(left[6 * TLayout.Row], right, sum6);
+            sum7 = TRow.MultiplyAdd(left[7 * TLayout.Row], right, sum7);
+        }
+
+        TRow.Store(sum0, tile);
+        TRow.Store(sum1, tile + TRow.Count);
+        TRow.Store(sum2, tile + (2 * TRow.Count));
+        TRow.Store(sum3, tile + (3 * TRow.Count));
+        TRow.Store(sum4, tile + (4 * TRow.Count));
+        TRow.Store(sum5, tile + (5 * TRow.Count));
+        TRow.Store(sum6, tile + (6 * TRow.Count));
+        TRow.Store(sum7, tile + (7 * TRow.Count));
+    }
+
+    // As above: twelve sums, three registers of the panel and one of the left fill the sixteen that 128- and 256-bit
+    // instructions have.
+    [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
+    private static void SumFour<TRow, TLayout>(TScalar* left, TScalar* panel, nint steps, TScalar* tile)
+        where TRow : struct, IProductLanes<TRow, TScalar>
+        where TLayout : struct, ILeftLayout
+    {
+        TRow sum0 = default, sum1 = default, sum2 = default, sum3 = default;
+        for (TScalar* end = panel + (steps * TRow.Count); panel < end; panel += TRow.Count, left += TLayout.Step)
+        {
+            TRow right = TRow.Load(panel);
+            sum0 = TRow.MultiplyAdd(left[0], right, sum0);
+            sum1 = TRow.MultiplyAdd(left[TLayout.Row], right, sum1);
+            sum2 = TRow.MultiplyAdd(left[2 * TLayout.Row], right, sum2);
+            sum3 = TRow.MultiplyAdd(left[3 * TLayout.Row], right, sum3);
+        }
+
+        TRow.Store(sum0, tile);
+        TRow.Store(sum1, tile + TRow.Count);
+        TRow.Store(sum2, tile + (2 * TRow.Count));
+        TRow.Store(sum3, tile + (3 * TRow.Count));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void PutTile(int row, int rows, int column, int columns, nint stride, bool write)
+    {
+        if (_output.IsRowMajor)
+        {
+            PutTile(_output, row, rows, column, columns, _tile, stride, write);
+            return;
+        }
+
+        TScalar* turned = _tile + (Group * PanelWidth);
+        Transpose(_tile, stride, Group, columns, turned, Group);
+        PutTile(_output.Transposed, column, columns, row, rows, turned, Group, write);
+    }
+
+    // Registers of which eight rows fill whole ones, then single elements; each is added with one rounding.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void PutTile(
+        in Matrix output, int row, int rows, int column, int columns, TScalar* tile, nint stride, bool write)
+    {
+        int count = Vector256<TScalar>.Count;
+        for (int i = 0; i < rows; i++)
+        {
+            TScalar* sums = tile + (i * stride), target = Address(output, row + i, column);
+            int j = 0;
+            for (; j <= columns - count; j += count)
+            {
+                Vector256<TScalar> sum = Vector256.Load(sums + j);
+                (write ? sum : sum + Vector256.Load(target + j)).Store(target + j);
+            }
+
+            for (; j < columns; j++)
+                target[j] = write ? sums[j] : sums[j] + target[j];
+        }
+    }
+
+    private static int Width(int columns) => (columns + T.Count - 1) / T.Count * T.Count;
+
+    private TScalar* Panel(int column, int steps) => _packedRight + ((nint)column * steps);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void CopyPadded(TScalar* source, int length, TScalar* target, int padded)
+    {
+        new Span<TScalar>(source, length).CopyTo(new Span<TScalar>(target, length));
+        new Span<TScalar>(target + length, padded - length).Clear();
+    }
+
+    /// <summary>
+    /// Lines of a row-major matrix: where they are if they can be used as they are, else read into scratch memory.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private TScalar* Lines(in Matrix matrix, int row, int column, int count, int length, out nint stride)
+    {
+        if (IsPlain(matrix))
+        {
+            stride = matrix.RowStride;
+            return Address(matrix, row, column);
+        }
+
+        stride = length;
+        for (int i = 0; i < count; i++)
+            Read(matrix, row + i, column, length, _lines + (i * stride));
+        return _lines;
+    }
+
+    /// <summary>A part of a row of a row-major matrix as TScalar, its base subtracted.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Read(in Matrix matrix, int row, int column, int length, TScalar* target)
+    {
+        if (IsPlain(matrix))
+        {
+            new Span<TScalar>(Address(matrix, row, column), length).CopyTo(new Span<TScalar>(target, length));
+            return;
+        }
+
+        nint skip = (row * matrix.RowStride) + column;
+        float* origin = null, values = typeof(TScalar) == typeof(float) ? (float*)target : _widened;
+        if (matrix.Base.Exists)
+            DeltaTile.Read<TLanes>(matrix.Base.Skip(skip), origin = _widened + RightColumns, length);
+        DeltaTile.Subtract<TLanes>(matrix.Data.Skip(skip), origin, values, length);
+        if (typeof(TScalar) != typeof(float))
+        {
+            var widened = new ReadOnlySpan<float>(values, length);
+            TensorPrimitives.ConvertTruncating(widened, new Span<TScalar>(target, length));
+        }
+    }
+
+    /// <summary>
+    /// A tile's place in the output, while its sums are on their way: measured 15 % on large products.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void PrefetchOutput(int row, int rows, int column, int columns)
+    {
+        TScalar* first = Address(_output, row, column);
+        (nint stride, int lines, int length) =
+            _output.IsRowMajor ? (_output.RowStride, rows, columns) : (_output.ColumnStride, columns, rows);
+        for (TScalar* line = first; line < first + (lines * stride); line += stride)
+            Prefetch(line, length * sizeof(TScalar));
+    }
+
+    /// <summary>A part of a row of a row-major matrix that will be read soon.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Prefetch(in Matrix matrix, int row, int column, int length)
+    {
+        nint skip = (row * matrix.RowStride) + column;
+        Prefetch((void*)matrix.Data.Skip(skip).Address, length * matrix.Data.Type.Size());
+        if (matrix.Base.Exists)
+            Prefetch((void*)matrix.Base.Skip(skip).Address, length * matrix.Base.Type.Size());
+    }
+
+    // Only x86 has the instruction; it may name any address.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Prefetch(void* first, int bytes)
+    {
+        if (!Sse.IsSupported)
+            return;
+        for (byte* line = (byte*)first; line < (byte*)first + bytes; line += 64)
+            Sse.Prefetch0(line);
+    }
+
+    private static bool IsPlain(in Matrix matrix) => !matrix.Base.Exists
+        && matrix.Data.Type == (typeof(TScalar) == typeof(float) ? ElementType.F32 : ElementType.F64);
+
+    private static TScalar* Address(in Matrix matrix, int row, int column) => (TScalar*)matrix.Data.Address
+        + (row * matrix.RowStride) + (column * matrix.ColumnStride);
+
+    /// <summary>Eight elements that move at once.</summary>
+    [InlineArray(Group)]
+    private struct Eight
+    {
+        private TScalar _first;
+    }
+
+    /// <summary>
+    /// The eight rows of a group one after the other: what a row-major left matrix gives without a transposition.
+    /// </summary>
+    private readonly struct LeftByRows : ILeftLayout
+    {
+        // A cache line more than the depth, so that the rows of a group do not share sets of the first cache.
+        public static nint Row => Depth + (64 / sizeof(TScalar));
+
+        public static nint Step => 1;
+    }
+
+    /// <summary>
+    /// The eight rows interleaved step by step: what a column-major left matrix gives without one.
+    /// </summary>
+    private readonly struct LeftByColumns : ILeftLayout
+    {
+        public static nint Row => 1;
+
+        public static nint Step => Group;
+    }
+}
