@@ -13,6 +13,8 @@ internal static class Program
         var root = new RootCommand("Merge, inspect, compare and verify model checkpoints.")
         {
             new MergeCommand(),
+            new MoeCommand(),
+            new LayerShuffleCommand(),
             new InspectCommand(),
             new DiffCommand(),
             new VerifyCommand(),
@@ -41,7 +43,7 @@ internal static class Program
         }
         catch (OperationCanceledException) when (interrupt.ExitCode != 0)
         {
-            bool resumes = parsed.CommandResult.Command is MergeCommand;
+            bool resumes = parsed.CommandResult.Command is RecipeCommand;
             string hint = resumes ? "; the same command goes on from the finished shards" : "";
             return Fail(interrupt.ExitCode, "interrupted" + hint);
         }

@@ -13,6 +13,7 @@ public sealed class StepTests : IDisposable
     private readonly TemporaryModels _models = new(ToyModels.Family(
         3,
         ("model.embed_tokens.weight", [40, 96]),
+        ("lm_head.weight", [40, 96]),
         ("model.layers.0.mlp.up_proj.weight", [96, 257]),
         ("model.layers.1.mlp.up_proj.weight", [96, 257]),
         ("model.norm.weight", [257]),
@@ -124,12 +125,14 @@ public sealed class StepTests : IDisposable
     [Test]
     public async Task The_config_of_a_step_is_carried_on()
     {
-        _models.Write("m0", "config.json", """{"num_hidden_layers": 2, "torch_dtype": "bfloat16", "keep": 1}""");
+        _models.Write(
+            "m0", "config.json", """{"num_hidden_layers": 2, "torch_dtype": "bfloat16", "keep": 1, "tie_word_embeddings": true}""");
         var stack = Recipe.For("passthrough").AddSlice(new RecipeModel("m0") { Layers = (0, 2) })
             .AddSlice(new RecipeModel("m0") { Layers = (1, 2) }) with { Name = "stack" };
         await Run(Recipe.For("passthrough").Add("stack").WithDtype("float32") with { Steps = [stack] }, "out", Runs[0]);
         string config = File.ReadAllText(Path.Combine(_models["out"], "config.json"));
         Assert.That(config, Does.Contain("\"num_hidden_layers\": 3").And.Contain("\"float32\"").And.Contain("\"keep\": 1"));
+        Assert.That(config, Does.Contain("\"tie_word_embeddings\": false"), "the head that is written is none of the embedding");
     }
 
     [Test]

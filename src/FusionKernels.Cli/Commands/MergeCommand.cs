@@ -1,38 +1,12 @@
 using System.CommandLine;
-using System.Text.Json.Nodes;
 using FusionKernels.Recipes;
-using FusionKernels.Safetensors;
 
 namespace FusionKernels.Cli.Commands;
 
 /// <summary><c>fusion merge RECIPE OUT</c>: runs a recipe.</summary>
-internal sealed class MergeCommand : ToolCommand
+internal sealed class MergeCommand : RecipeCommand
 {
-    private static readonly MergeOptions Defaults = new();
-
-    private readonly Argument<string> _recipe = new("RECIPE") { Description = "The recipe: mergekit's YAML" };
-
-    private readonly Argument<string> _output = new("OUT")
-    {
-        Description = "Folder to write; a run that was stopped goes on there",
-    };
-
-    private readonly Option<string> _device = new("--device")
-    {
-        Description = "Where the kernels run",
-        DefaultValueFactory = _ => "auto",
-    };
-
-    private readonly Option<long> _memory = SizeOption(
-        "--memory", "Working memory, besides the mapped inputs [default: 1GiB]");
-
-    private readonly Option<int> _threads = CountOption("--threads", "Worker threads [default: one per processor]");
-
-    private readonly Option<ulong> _seed = new("--seed", "--random-seed")
-    {
-        Description = "Seed of random masks [default: 0]",
-        HelpName = "N",
-    };
+    private readonly Argument<string> _recipe;
 
     private readonly Option<RandomGenerator?> _rng = new("--rng")
     {
@@ -44,104 +18,29 @@ internal sealed class MergeCommand : ToolCommand
         Description = "A tensor that a model lacks: refuse it, skip the model, take the base's, or drop it",
     };
 
-    private readonly Option<long> _shardSize = SizeOption(
-        "--max-shard-size", "Largest output shard [default: 5GB]", "--out-shard-size");
-
-    private readonly Option<string> _modelRoot = new("--model-root")
-    {
-        Description = "Folder that relative model paths start from",
-        HelpName = "DIR",
-    };
-
-    private readonly Option<string> _access = new("--access")
-    {
-        Description = "Read input files or map them; auto maps what is local",
-        DefaultValueFactory = _ => "read",
-    };
-
-    private readonly Option<bool> _lenient = new("--lenient")
-    {
-        Description = "Warn about keys without effect instead of refusing them",
-    };
-
-    private readonly Option<bool> _restart = new("--restart")
-    {
-        Description = "Replace what an earlier merge left in OUT",
-    };
-
     public MergeCommand()
-        : base("merge", "Merge models as a recipe says")
+        : this(new Argument<string>("RECIPE") { Description = "The recipe: mergekit's YAML" })
     {
-        _device.AcceptOnlyFromAmong(Backends.Devices);
-        _access.AcceptOnlyFromAmong("auto", "map", "read");
+    }
+
+    private MergeCommand(Argument<string> recipe)
+        : base("merge", "Merge models as a recipe says", recipe)
+    {
+        _recipe = recipe;
         _missing.AcceptOnlyFromAmong("refuse", "skip", "base", "drop");
         _rng.AcceptOnlyFromAmong("philox", "torch");
-        Add(_recipe);
-        Add(_output);
-        Option[] options =
-            [_device, _memory, _threads, _seed, _rng, _missing, _shardSize, _modelRoot, _access, _lenient,
-             _restart];
-        foreach (var option in options)
-            Add(option);
+        Add(_rng);
+        Add(_missing);
     }
 
     /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult parsed, Terminal terminal, CancellationToken cancellation)
+    protected override Recipe Read(ParseResult parsed, MergeOptions options, Terminal terminal)
     {
-        var recipe = RecipeReader.Load(parsed.GetRequiredValue(_recipe), parsed.GetValue(_lenient));
+        var recipe = RecipeReader.Load(parsed.GetRequiredValue(_recipe), options.Lenient);
         if (parsed.GetValue(_rng) is { } rng)
             recipe = recipe.Change(r => r with { Rng = rng });
         if (parsed.GetValue(_missing) is { } missing)
             recipe = recipe.Change(r => r with { MissingTensors = missing });
-        using var backend = Backends.Open(parsed.GetRequiredValue(_device));
-        long memory = parsed.GetValue(_memory), shardSize = parsed.GetValue(_shardSize);
-        var options = new MergeOptions
-        {
-            Backend = backend,
-            Threads = parsed.GetValue(_threads),
-            MemoryBytes = memory > 0 ? memory : Defaults.MemoryBytes,
-            MaxShardBytes = shardSize > 0 ? shardSize : Defaults.MaxShardBytes,
-            Seed = parsed.GetValue(_seed),
-            Lenient = parsed.GetValue(_lenient),
-            Restart = parsed.GetValue(_restart),
-            ModelRoot = parsed.GetValue(_modelRoot),
-            Access = Enum.Parse<SourceAccess>(parsed.GetRequiredValue(_access), ignoreCase: true),
-        };
-        MergeReport report;
-        using (var progress = new ProgressDisplay(terminal))
-            report = await Merge.RunAsync(recipe, parsed.GetRequiredValue(_output), options, progress, cancellation);
-        foreach (string warning in report.Warnings)
-            Terminal.Warn(warning);
-        if (terminal.Json)
-            terminal.WriteJson(Document(report));
-        else
-            terminal.Out.WriteLine(Sentence(report));
-        return ExitCodes.Ok;
+        return recipe;
     }
-
-    private static string Sentence(MergeReport report)
-    {
-        double seconds = report.Elapsed.TotalSeconds;
-        string kept = report.ShardsReused > 0 ? $", {report.ShardsReused} kept from an earlier run" : "";
-        string read = ByteSize.Format(report.BytesRead), wrote = ByteSize.Format(report.BytesWritten);
-        string speed = ByteSize.Format((report.BytesRead + report.BytesWritten) / seconds);
-        return $"{report.Output}: {report.Method}, {report.Tensors} tensors in "
-            + $"{Terminal.Count(report.Shards, "shard")}{kept}; read {read} and wrote {wrote} in {seconds:0.00} s "
-            + $"({speed}/s) on {report.Backend}";
-    }
-
-    private static JsonObject Document(MergeReport report) => new()
-    {
-        ["event"] = "done",
-        ["output"] = report.Output,
-        ["method"] = report.Method,
-        ["tensors"] = report.Tensors,
-        ["shards"] = report.Shards,
-        ["shards_reused"] = report.ShardsReused,
-        ["bytes_written"] = report.BytesWritten,
-        ["bytes_read"] = report.BytesRead,
-        ["seconds"] = report.Elapsed.TotalSeconds,
-        ["backend"] = report.Backend,
-        ["warnings"] = new JsonArray([.. report.Warnings.Select(warning => JsonValue.Create(warning))]),
-    };
 }

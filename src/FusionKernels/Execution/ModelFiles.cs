@@ -16,6 +16,9 @@ internal static class ModelFiles
     /// <summary>Name of the recipe in the output; mergekit's, so that its tools find it.</summary>
     public const string RecipeFile = "mergekit_config.yml";
 
+    /// <summary>Name of the recipe of a mixture; mergekit's too.</summary>
+    public const string MoeRecipeFile = "mergekit_moe_config.yml";
+
     private const string ConfigFile = "config.json", CardFile = "README.md";
 
     private static readonly string[] LayerKeys = ["num_hidden_layers", "n_layer", "n_layers", "num_layers"];
@@ -24,7 +27,7 @@ internal static class ModelFiles
         ["preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json"];
 
     /// <summary>Every name that a merge may write besides shards and index.</summary>
-    public static IEnumerable<string> Names => [ConfigFile, CardFile, RecipeFile, .. Tokenizer.FileNames, .. Copied];
+    public static IEnumerable<string> Names => [ConfigFile, CardFile, RecipeFile, MoeRecipeFile, .. Tokenizer.FileNames, .. Copied];
 
     /// <summary>The files of a plan's output, by name.</summary>
     /// <exception cref="MergeException">A file of the donor is not what its name says.</exception>
@@ -36,7 +39,7 @@ internal static class ModelFiles
             files.Add((ConfigFile, EditConfig(config, plan)));
         files.AddRange(TokenizerFiles(plan));
         files.AddRange(donor.ReadFiles(Copied));
-        files.Add((RecipeFile, Encoding.UTF8.GetBytes(plan.Recipe.ToYaml())));
+        files.Add((plan.Recipe.Moe is null ? RecipeFile : MoeRecipeFile, Encoding.UTF8.GetBytes(plan.Recipe.ToYaml())));
         files.Add((CardFile, Encoding.UTF8.GetBytes(Card(plan))));
         return files;
     }
@@ -77,6 +80,8 @@ internal static class ModelFiles
                 config[name] = id?.DeepClone();
         }
 
+        foreach (var (name, value) in plan.ClassSettings)
+            config[name] = value?.DeepClone();
         return JsonFile.Write(config);
     }
 

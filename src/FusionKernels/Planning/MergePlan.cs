@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using FusionKernels.Methods;
 using FusionKernels.Models;
 using FusionKernels.Recipes;
@@ -66,7 +67,15 @@ internal sealed class MergePlan
     public bool UntiedHead => Tensors.Keys.Any(
         head => TensorNames.TiedTo(head).Where(Tensors.ContainsKey).Any(embedding =>
             Models.Append(Donor).Any(model => model.Input.TryGet(head, out var own)
-                && !(model.Input.TryGet(embedding, out var tied) && TensorBytes.Equal(own, tied)))));
+                && (!model.Input.TryGet(embedding, out var tied) || Differ(own, tied)))));
+
+    // What a step merges is not there to be looked at; its heads were decided upon with its own models.
+    private static bool Differ(ModelTensor head, ModelTensor embedding) =>
+        MergedTensor.Among([head, embedding]).FirstOrDefault() is { } merged ? merged.Merge.UntiedHead
+        : !TensorBytes.Equal(head, embedding);
+
+    /// <summary>Keys of config.json that say what class the output is; empty for the donor's.</summary>
+    public JsonObject ClassSettings { get; init; } = [];
 
     /// <summary>Layers of the output when slices decide them, or <c>null</c>.</summary>
     public required int? SlicedLayers { get; init; }
@@ -105,6 +114,17 @@ internal sealed class PlannedTensor
 
     /// <summary>Elements of the output.</summary>
     public long Length { get; init; }
+
+    /// <summary>An output tensor that is another one's values, whole or its leading rows.</summary>
+    public static PlannedTensor Copy(TensorSpec spec, ModelTensor input) => new()
+    {
+        Spec = spec,
+        Base = null,
+        Sources = [new PlannedSource(0, input, new Dictionary<string, ParameterValue>())],
+        IsCopy = true,
+        Parameters = new Dictionary<string, ParameterValue>(),
+        Length = Elements.Count(spec.Shape),
+    };
 
     /// <summary>All tensors that it is computed from.</summary>
     public IEnumerable<ModelTensor> Inputs => Sources.Select(s => s.Input).Concat(Base is null ? [] : [Base]);

@@ -1,5 +1,6 @@
 using FusionKernels.Methods;
 using FusionKernels.Models;
+using FusionKernels.Moe;
 using FusionKernels.Recipes;
 using FusionKernels.Safetensors;
 using FusionKernels.Tokenizers;
@@ -44,6 +45,8 @@ internal sealed class Planner
     /// <exception cref="MergeException">The recipe is wrong or the models do not fit together.</exception>
     public static MergePlan Plan(Recipe recipe, MergeOptions options, Func<string, Model> open)
     {
+        if (recipe.Moe is not null)
+            return MoePlanner.Plan(recipe, recipe.Moe, options, open);
         var planner = new Planner(recipe, options);
         planner.CheckParameters();
         Dtype? dtype = planner.NamedDtype();
@@ -150,12 +153,15 @@ internal sealed class Planner
 
     private Dtype? NamedDtype()
     {
-        Dtype? working = Read("dtype", _recipe.Dtype), output = Read("out_dtype", _recipe.OutDtype);
+        Dtype? working = ReadDtype("dtype", _recipe.Dtype), output = ReadDtype("out_dtype", _recipe.OutDtype);
         return output ?? working;
 
-        static Dtype? Read(string key, string? name) => name is null ? null : Elements.Named(name)
-            ?? throw new MergeException(MergeError.Recipe, $"'{key}: {name}' is no dtype to merge in (float32, float16, bfloat16, ...)");
     }
+
+    /// <summary>The dtype that a key of a recipe names.</summary>
+    /// <exception cref="MergeException">There is none of this name.</exception>
+    public static Dtype? ReadDtype(string key, string? name) => name is null ? null : Elements.Named(name)
+        ?? throw new MergeException(MergeError.Recipe, $"'{key}: {name}' is no dtype to merge in (float32, float16, bfloat16, ...)");
 
     private MergePlan PlanTensors(PlannedSlice[] slices, Dtype? dtype)
     {
@@ -260,11 +266,11 @@ internal sealed class Planner
         // Nothing to merge into the base: the base it is. Too few models for a method that needs several: there is
         // nothing to merge either, and only a method without a base can take the one model's.
         if (sources.Length == 0)
-            return Copy(spec, basis!);
+            return PlannedTensor.Copy(spec, basis!);
         if (sources.Length < _method.MinModels)
         {
             if (sources is [var only] && basis is null)
-                return Copy(spec, only.Input);
+                return PlannedTensor.Copy(spec, only.Input);
             _warnings.Add($"{name}: left out of the output: {_method.Name} needs {_method.MinModels} models");
             return null;
         }
@@ -371,18 +377,8 @@ internal sealed class Planner
             return null;
         }
 
-        return Copy(new TensorSpec(name, all[0].Dtype, all[0].Shape), all[0]);
+        return PlannedTensor.Copy(new TensorSpec(name, all[0].Dtype, all[0].Shape), all[0]);
     }
-
-    private static PlannedTensor Copy(TensorSpec spec, ModelTensor input) => new()
-    {
-        Spec = spec,
-        Base = null,
-        Sources = [new PlannedSource(0, input, new Dictionary<string, ParameterValue>())],
-        IsCopy = true,
-        Parameters = new Dictionary<string, ParameterValue>(),
-        Length = Elements.Count(spec.Shape),
-    };
 
     // Shapes must agree, but embeddings may differ in their rows (vocabulary): then the leading rows are merged. A model that
     // does not fit a base's non-embedding tensor is left out of it in a lenient run, as mergekit does.

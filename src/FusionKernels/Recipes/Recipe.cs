@@ -24,6 +24,9 @@ public sealed record Recipe
     /// </summary>
     public IReadOnlyList<Recipe> Steps { get; init; } = [];
 
+    /// <summary>A mixture to put together instead of merging (<c>merge_method: moe</c>), or <c>null</c>.</summary>
+    public MoeRecipe? Moe { get; init; }
+
     /// <summary>The base model's path, or <c>null</c>.</summary>
     public string? BaseModel { get; init; }
 
@@ -105,6 +108,8 @@ public sealed record Recipe
     {
         if (Text is not null)
             return Text;
+        if (Moe is not null)
+            return Moe.ToYaml();
         var yaml = new StringBuilder();
         foreach (var step in Steps)
             yaml.Append(step.ToYaml()).Append("---\n");

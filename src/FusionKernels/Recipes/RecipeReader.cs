@@ -28,15 +28,17 @@ public static class RecipeReader
     /// <param name="lenient">Ignore unknown keys with a warning instead of refusing them.</param>
     /// <exception cref="MergeException">Names file, line and key of what is wrong.</exception>
     /// <exception cref="SourceUnavailableException">The file is missing or cannot be read.</exception>
-    public static Recipe Load(string path, bool lenient = false)
+    public static Recipe Load(string path, bool lenient = false) => Parse(ReadText(path), path, lenient);
+
+    /// <summary>The text of a recipe file.</summary>
+    internal static string ReadText(string path)
     {
-        string text;
         try
         {
             var file = new FileInfo(path);
             if (file.Exists && file.Length > 1_000_000)
                 throw new MergeException(MergeError.Recipe, $"{path}: a recipe has at most 1000000 bytes");
-            text = File.ReadAllText(path, new System.Text.UTF8Encoding(false, throwOnInvalidBytes: true));
+            return File.ReadAllText(path, new System.Text.UTF8Encoding(false, throwOnInvalidBytes: true));
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -50,8 +52,6 @@ public static class RecipeReader
         {
             throw new SourceUnavailableException(path, "a folder, or not readable", e);
         }
-
-        return Parse(text, path, lenient);
     }
 
     /// <summary>
@@ -111,7 +111,7 @@ public static class RecipeReader
     }
 
     /// <summary>What one reading carries along: whether unknown keys are forgiven, and the warnings about them.</summary>
-    private sealed record Reading(bool Lenient, List<string> Warnings)
+    internal sealed record Reading(bool Lenient, List<string> Warnings)
     {
         public IReadOnlyList<(string Key, YamlNode Value)> Module(YamlNode node)
         {
@@ -227,7 +227,7 @@ public static class RecipeReader
             : throw node.Error("'layer_range' must be [first, end), two integers");
 
     // path, path+lora, or {model: ..., lora: ...} with each a path or {path: ...}, as mergekit has them.
-    private static string ReadReference(YamlNode node, string key)
+    internal static string ReadReference(YamlNode node, string key)
     {
         if (node.Entries is not { } keys)
             return node.AsText(key);
@@ -250,7 +250,7 @@ public static class RecipeReader
         return (Find(keys, "path") ?? throw node.Error($"'{key}' needs 'path'")).AsText("path");
     }
 
-    private static int ReadCount(string key, YamlNode node, int least) =>
+    internal static int ReadCount(string key, YamlNode node, int least) =>
         node.AsNumber() is { } number && number >= least && number <= int.MaxValue && number == Math.Floor(number)
             ? (int)number
             : throw node.Error($"'{key}' must be a whole number of at least {least}");
@@ -273,7 +273,7 @@ public static class RecipeReader
             : throw node.Error($"'name: {name}' is no name: it must be one that a folder can have, without '+' and '@'");
     }
 
-    private static T ReadChoice<T>(string key, YamlNode node)
+    internal static T ReadChoice<T>(string key, YamlNode node)
         where T : struct, Enum
     {
         string word = node.AsText(key);
@@ -332,7 +332,7 @@ public static class RecipeReader
         throw node.Error($"'{name}' must be a finite number, a list of numbers, or a list of {{filter, value}}");
     }
 
-    private static IReadOnlyList<(string Key, YamlNode Value)> MapOf(YamlNode node, string what) =>
+    internal static IReadOnlyList<(string Key, YamlNode Value)> MapOf(YamlNode node, string what) =>
         node.Entries ?? throw node.Error($"{what} must be a map of keys");
 
     private static YamlNode? Find(IReadOnlyList<(string Key, YamlNode Value)> keys, string key) =>

@@ -1,0 +1,58 @@
+using FusionKernels.Safetensors;
+
+namespace FusionKernels.Cli.Tests;
+
+/// <summary>The commands that write a model from a recipe of another form.</summary>
+public sealed class ModelToolTests : IDisposable
+{
+    private static readonly string Llama = Path.Combine(Path.GetDirectoryName(Tool.Digits)!, "tiny-llama");
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Test]
+    public void Moe_writes_a_mixture_that_verifies()
+    {
+        string config = _folder.Write("moe.yml", """
+            base_model: base
+            gate_mode: random
+            experts: [{source_model: base}, {source_model: expert}]
+            """);
+        var made = Tool.Run("moe", config, _folder["moe"], "--model-root", Llama, "--seed", "3", "--json").Succeeds();
+        Assert.That(made.LastJson.GetProperty("method").GetString(), Is.EqualTo("moe"));
+        Tool.Run("verify", _folder["moe"]).Succeeds();
+        using var output = Checkpoint.Open(_folder["moe"]);
+        Assert.That(output.TryGet("model.layers.0.mlp.experts.gate_up_proj", out _));
+    }
+
+    [Test]
+    public void Moe_refuses_gates_that_need_a_forward_pass_by_name()
+    {
+        string config = _folder.Write("hidden.yml", "base_model: base\ngate_mode: hidden\nexperts: [{source_model: base}]\n");
+        Tool.Run("moe", config, _folder["no"], "--model-root", Llama)
+            .AssertFails(ExitCodes.Usage, "hidden.yml:2", "'gate_mode: hidden' needs a forward pass");
+    }
+
+    [Test]
+    public void Layershuffle_prints_the_recipe_that_it_runs()
+    {
+        string[] draw = ["layershuffle", _folder["stack"], "-m", "base", "-m", "expert", "-w", "1", "-w", "2", "--model-root", Llama, "--seed", "4"];
+        var dry = Tool.Run([.. draw, "--print-yaml", "--dry-run", "--write-yaml", _folder["stack.yml"]]).Succeeds();
+        Assert.That(Directory.Exists(_folder["stack"]), Is.False);
+        Assert.That(dry.Out, Is.EqualTo(File.ReadAllText(_folder["stack.yml"])));
+        Tool.Run(draw).Succeeds();
+        Tool.Run("merge", _folder["stack.yml"], _folder["merged"], "--model-root", Llama).Succeeds();
+        Assert.That(Bytes("stack"), Is.EqualTo(Bytes("merged")));
+    }
+
+    [Test]
+    public void Layershuffle_refuses_weights_that_are_not_one_per_model() =>
+        Tool.Run("layershuffle", _folder["no"], "-m", "base", "-w", "1", "-w", "2", "--model-root", Llama)
+            .AssertFails(ExitCodes.Usage, "1 models and 2 weights");
+
+    [Test]
+    public void Layershuffle_refuses_a_weight_that_is_no_number() =>
+        Tool.Run("layershuffle", _folder["no"], "-m", "base", "-w", "much").AssertFails(ExitCodes.Usage, "'much' is no number");
+
+    private byte[] Bytes(string output) => File.ReadAllBytes(Path.Combine(_folder[output], "model.safetensors"));
+}
