@@ -21,9 +21,6 @@ internal unsafe ref struct DeltaTiles<T>
     private readonly Chunk _chunk;
     private readonly float* _origin, _values;
 
-    // Whose deltas the tile holds: a model that follows with the same data (plain, then masked) finds them there.
-    private nint _held;
-
     /// <summary>Stands before the first tile of a chunk.</summary>
     /// <param name="chunk">What to walk.</param>
     /// <param name="scratch"><see cref="Scratch"/> floats.</param>
@@ -52,7 +49,6 @@ internal unsafe ref struct DeltaTiles<T>
     {
         Offset += Length;
         Length = Math.Min(Most, _chunk.Length - Offset);
-        _held = 0;
         if (Length == 0)
             return false;
         if (_origin != null)
@@ -61,39 +57,17 @@ internal unsafe ref struct DeltaTiles<T>
     }
 
     /// <summary>
-    /// x - base of one model, or x without a base. The tile is valid, and the caller's, until the next call.
-    /// </summary>
-    public float* Deltas(int model)
-    {
-        Hold(model);
-        _held = 0;
-        return _values;
-    }
-
-    /// <summary>
     /// scale * (mask * delta) of one model, each operation rounded, and zeros up to <see cref="Padded"/>; valid until the
-    /// next call, and not to be written.
+    /// next call.
     /// </summary>
     public float* Values(int model)
     {
-        Hold(model);
         Source source = _chunk.Sources[model];
+        DeltaTile.Subtract<T>(source.Data.Skip(Offset), _origin, _values, Length);
         if (source.Mask.Kind != MaskKind.All || source.Scale != 1)
-        {
             MaskAndScale(source);
-            _held = 0;
-        }
-
         new Span<float>(_values + Length, Padded - Length).Clear();
         return _values;
-    }
-
-    private void Hold(int model)
-    {
-        Operand data = _chunk.Sources[model].Data;
-        if (_held != data.Address)
-            DeltaTile.Subtract<T>(data.Skip(Offset), _origin, _values, Length);
-        _held = data.Address;
     }
 
     private readonly void MaskAndScale(in Source source)

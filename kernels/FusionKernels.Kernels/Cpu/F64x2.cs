@@ -17,6 +17,14 @@ internal readonly unsafe struct F64x2(Vector128<double> value) : IWideLanes<F64x
     public static F64x2 Load(float* source) => new(Vector128.WidenLower(Vector64.Load(source).ToVector128Unsafe()));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static F64x2 WidenLower<T>(T values)
+        where T : struct, ILanes<T> => new(Vector128.WidenLower(Unsafe.BitCast<T, Vector128<float>>(values)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static F64x2 WidenUpper<T>(T values)
+        where T : struct, ILanes<T> => new(Vector128.WidenUpper(Unsafe.BitCast<T, Vector128<float>>(values)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(F64x2 value, double* destination) => value._value.Store(destination);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -17,6 +17,14 @@ internal unsafe interface IWideLanes<TSelf>
     /// <summary>Reads fp32 values, exactly widened.</summary>
     static abstract TSelf Load(float* source);
 
+    /// <summary>The lower half of a register of twice as many fp32 lanes, exactly widened.</summary>
+    static abstract TSelf WidenLower<T>(T values)
+        where T : struct, ILanes<T>;
+
+    /// <summary>The upper half.</summary>
+    static abstract TSelf WidenUpper<T>(T values)
+        where T : struct, ILanes<T>;
+
     static abstract void Store(TSelf value, double* destination);
 
     static abstract TSelf operator +(TSelf left, TSelf right);
