@@ -13,12 +13,7 @@ public sealed class ModelToolTests : IDisposable
     [Test]
     public void Moe_writes_a_mixture_that_verifies()
     {
-        string config = _folder.Write("moe.yml", """
-            base_model: base
-            gate_mode: random
-            experts: [{source_model: base}, {source_model: expert}]
-            """);
-        var made = Tool.Run("moe", config, _folder["moe"], "--model-root", Llama, "--seed", "3", "--json").Succeeds();
+        var made = Tool.Run("moe", Path.Combine(Llama, "moe.yml"), _folder["moe"], "--model-root", Llama, "--seed", "3", "--json").Succeeds();
         Assert.That(made.LastJson.GetProperty("method").GetString(), Is.EqualTo("moe"));
         Tool.Run("verify", _folder["moe"]).Succeeds();
         using var output = Checkpoint.Open(_folder["moe"]);

@@ -114,6 +114,10 @@ public sealed class MoeTests : IDisposable
         var recipe = MoeRecipeReader.Parse(Two.Replace("m1", "merged", StringComparison.Ordinal));
         await Run(recipe with { Steps = [merge with { Name = "merged" }] });
         Assert.That(Bytes(Layer + "mlp.experts.gate_up_proj", [2, 40, 6]), Is.EqualTo(expected));
+        var other = recipe with { Steps = [merge.With("t", 0.4) with { Name = "merged" }] };
+        var options = new MergeOptions { ModelRoot = _models.Root };
+        var error = (await Assert.ThrowsAsync<MergeException>(() => Merge.RunAsync(other, _models["out"], options)))!;
+        Assert.That(error.Kind, Is.EqualTo(MergeError.Changed));
     }
 
     [Test]

@@ -102,6 +102,27 @@ public sealed class StepTests : IDisposable
     }
 
     [Test]
+    public async Task Workers_that_want_the_same_tensors_of_steps_share_them()
+    {
+        // Forty copies of one layer, handed out to eight workers, each of them computed by way of two steps.
+        Recipe deep = Inner("deep")[0];
+        var middle = Recipe.For("slerp").WithBase("deep").Add("m2").With("t", 0.3) with { Name = "middle" };
+        var recipe = Enumerable.Range(0, 20).Aggregate(
+            Recipe.For("linear").With("weight", 1),
+            (r, _) => r.AddSlice(Layer("middle"), Layer("deep")).AddSlice(Layer("deep"), Layer("middle")));
+        var options = Runs[1] with { Threads = 8, MaxShardBytes = 1L << 30 };
+        foreach (var step in new[] { deep, middle })
+            await Run(step, step.Name!, options);
+        await Run(recipe, "expected", options);
+        foreach (var step in new[] { deep, middle })
+            Directory.Delete(_models[step.Name!], recursive: true);
+        await Run(recipe with { Steps = [middle, deep] }, "streamed", options);
+        AssertSameShards();
+
+        static RecipeModel Layer(string model) => new(model) { Layers = (0, 1) };
+    }
+
+    [Test]
     public async Task An_adapter_is_applied_to_the_output_of_a_step()
     {
         Directory.CreateDirectory(_models["lora"]);

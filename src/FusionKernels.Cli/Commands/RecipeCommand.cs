@@ -70,9 +70,6 @@ internal abstract class RecipeCommand : ToolCommand
             Add(option);
     }
 
-    /// <summary>Whether what has no effect is forgiven.</summary>
-    protected bool IsLenient(ParseResult parsed) => parsed.GetValue(_lenient);
-
     /// <summary>The recipe to run, or <c>null</c> when there is nothing more to do.</summary>
     /// <param name="parsed">The command line.</param>
     /// <param name="options">How the recipe will be run.</param>

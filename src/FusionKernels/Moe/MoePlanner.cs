@@ -47,6 +47,7 @@ internal sealed class MoePlanner
     {
         var planner = new MoePlanner(moe, options, open);
         planner.PlanTensors();
+        Planner.RefuseIntermediates(planner._tensors.Values, options);
         return new MergePlan
         {
             Recipe = recipe,

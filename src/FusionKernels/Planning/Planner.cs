@@ -179,7 +179,7 @@ internal sealed class Planner
             throw new MergeException(MergeError.Models, string.Join("; ", _mismatches.Take(MismatchesShown)) + more);
         }
 
-        RefuseIntermediates(tensors.Values);
+        RefuseIntermediates(tensors.Values, _options);
         _warnings.AddRange(_method.Warnings(tensors.Values.Where(t => !t.IsCopy)));
         foreach (var (path, names) in _lacking)
         {
@@ -216,18 +216,19 @@ internal sealed class Planner
         };
     }
 
-    // Tensors of steps are in memory while what is computed from them is merged.
-    private void RefuseIntermediates(IReadOnlyCollection<PlannedTensor> tensors)
+    /// <summary>Refuses steps whose tensors do not fit in memory while what is computed from them is merged.</summary>
+    /// <exception cref="MergeException">They do not.</exception>
+    public static void RefuseIntermediates(IReadOnlyCollection<PlannedTensor> tensors, MergeOptions options)
     {
         if (tensors.MaxBy(t => t.IntermediateBytes) is not { IntermediateBytes: > 0 } greatest)
             return;
         long largest = tensors.SelectMany(t => t.Inputs).Max(t => t.ByteLength);
-        if (greatest.IntermediateBytes > largest + _options.MemoryBytes)
+        if (greatest.IntermediateBytes > largest + options.MemoryBytes)
         {
             throw new MergeException(
                 MergeError.Models,
                 $"{greatest.Spec.Name}: its models that are outputs of other recipes take {greatest.IntermediateBytes} bytes of memory, "
-                + $"{largest + _options.MemoryBytes} are allowed; allow more (--memory), or merge those recipes into folders first");
+                + $"{largest + options.MemoryBytes} are allowed; allow more (--memory), or merge those recipes into folders first");
         }
     }
 

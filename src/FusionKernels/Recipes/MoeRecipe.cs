@@ -48,6 +48,8 @@ public sealed record MoeRecipe(string BaseModel, IReadOnlyList<MoeExpert> Expert
             foreach (var expert in experts)
             {
                 yaml.Append("  - source_model: ").Append(YamlText.Quote(expert.SourceModel)).Append('\n');
+
+                // Which prompts they are decides nothing: the gates are random.
                 if (expert.HasPrompts)
                     yaml.Append("    positive_prompts: [\"\"]\n");
                 if (expert.NoiseScale != 0)

@@ -108,11 +108,11 @@ public sealed record Recipe
     {
         if (Text is not null)
             return Text;
-        if (Moe is not null)
-            return Moe.ToYaml();
         var yaml = new StringBuilder();
         foreach (var step in Steps)
             yaml.Append(step.ToYaml()).Append("---\n");
+        if (Moe is not null)
+            return yaml.Append(Moe.ToYaml()).ToString();
         if (Name is not null)
             yaml.Append("name: ").Append(YamlText.Quote(Name)).Append('\n');
         yaml.Append("merge_method: ").Append(YamlText.Quote(MergeMethod)).Append('\n');
