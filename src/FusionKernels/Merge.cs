@@ -48,7 +48,11 @@ public static class Merge
                 var report = Run(plan, options, new DirectoryOutputStore(output), output, null, progress, cancellation);
                 return report with
                 {
-                    Warnings = [.. report.Warnings, .. models.Unused.Select(n => $"no model is '{n}', so that recipe is not run")],
+                    Warnings =
+                    [
+                        .. report.Warnings,
+                        .. models.Unused.Select(n => $"no model is '{n}', so that recipe is not run"),
+                    ],
                 };
             },
             cancellation,
@@ -100,7 +104,11 @@ public static class Merge
             BytesRead = executor.BytesRead,
             Elapsed = executor.Progress.Elapsed,
             Backend = backend.Name,
-            Warnings = [.. plan.Steps.SelectMany(s => s.Warnings.Select(w => $"{s.Recipe.Name}: {w}")), .. plan.Warnings],
+            Warnings =
+            [
+                .. plan.Steps.SelectMany(s => s.Warnings.Select(w => $"{s.Recipe.Name}: {w}")),
+                .. plan.Warnings,
+            ],
         };
     }
 

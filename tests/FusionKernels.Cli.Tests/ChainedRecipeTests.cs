@@ -31,15 +31,16 @@ public sealed class ChainedRecipeTests : IDisposable
         Merge("chain", "name: average\n" + Average + "---\n" + Trim);
         Assert.That(Bytes("chain"), Is.EqualTo(Bytes("second")));
         Tool.Run("verify", _folder["chain"]).Succeeds();
-        Tool.Run("merge", Path.Combine(_folder["chain"], "mergekit_config.yml"), _folder["again"], "--model-root", Tool.Digits)
-            .Succeeds();
+        string written = Path.Combine(_folder["chain"], "mergekit_config.yml");
+        Tool.Run("merge", written, _folder["again"], "--model-root", Tool.Digits).Succeeds();
         Assert.That(Bytes("again"), Is.EqualTo(Bytes("chain")));
     }
 
     [Test]
     public void An_option_that_stands_for_a_key_counts_for_every_document()
     {
-        string chain = "name: average\n" + Trim.Replace("average", "expert_rot90", StringComparison.Ordinal) + "---\n" + Trim;
+        string step = Trim.Replace("average", "expert_rot90", StringComparison.Ordinal);
+        string chain = "name: average\n" + step + "---\n" + Trim;
         Merge("option", chain, "--rng", "torch");
         Merge("keys", chain.Replace("merge_method", "rng: torch\nmerge_method", StringComparison.Ordinal));
         Assert.That(Bytes("option"), Is.EqualTo(Bytes("keys")));
@@ -47,7 +48,9 @@ public sealed class ChainedRecipeTests : IDisposable
 
     [TestCase(Average + "---\n" + Average, "a second document without a 'name'")]
     [TestCase("name: a\n" + Average + "---\nname: a\n" + Average + "---\n" + Average, "two recipes are called 'a'")]
-    [TestCase("name: expert_rot90\n" + Average + "---\n" + Average, "go round in a circle: 'expert_rot90' needs 'expert_rot90'")]
+    [TestCase(
+        "name: expert_rot90\n" + Average + "---\n" + Average,
+        "go round in a circle: 'expert_rot90' needs 'expert_rot90'")]
     public void A_chain_that_cannot_be_is_refused_in_one_line_before_anything_is_written(string recipe, string message)
     {
         string file = _folder.Write("bad.yml", recipe);

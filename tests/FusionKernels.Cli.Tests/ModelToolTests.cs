@@ -13,7 +13,8 @@ public sealed class ModelToolTests : IDisposable
     [Test]
     public void Moe_writes_a_mixture_that_verifies()
     {
-        var made = Tool.Run("moe", Path.Combine(Llama, "moe.yml"), _folder["moe"], "--model-root", Llama, "--seed", "3", "--json").Succeeds();
+        string recipe = Path.Combine(Llama, "moe.yml");
+        var made = Tool.Run("moe", recipe, _folder["moe"], "--model-root", Llama, "--seed", "3", "--json").Succeeds();
         Assert.That(made.LastJson.GetProperty("method").GetString(), Is.EqualTo("moe"));
         Tool.Run("verify", _folder["moe"]).Succeeds();
         using var output = Checkpoint.Open(_folder["moe"]);
@@ -23,7 +24,8 @@ public sealed class ModelToolTests : IDisposable
     [Test]
     public void Moe_refuses_gates_that_need_a_forward_pass_by_name()
     {
-        string config = _folder.Write("hidden.yml", "base_model: base\ngate_mode: hidden\nexperts: [{source_model: base}]\n");
+        string config = _folder.Write(
+            "hidden.yml", "base_model: base\ngate_mode: hidden\nexperts: [{source_model: base}]\n");
         Tool.Run("moe", config, _folder["no"], "--model-root", Llama)
             .AssertFails(ExitCodes.Usage, "hidden.yml:2", "'gate_mode: hidden' needs a forward pass");
     }
@@ -31,7 +33,8 @@ public sealed class ModelToolTests : IDisposable
     [Test]
     public void Layershuffle_prints_the_recipe_that_it_runs()
     {
-        string[] draw = ["layershuffle", _folder["stack"], "-m", "base", "-m", "expert", "-w", "1", "-w", "2", "--model-root", Llama, "--seed", "4"];
+        string[] models = ["-m", "base", "-m", "expert", "-w", "1", "-w", "2", "--model-root", Llama];
+        string[] draw = ["layershuffle", _folder["stack"], .. models, "--seed", "4"];
         var dry = Tool.Run([.. draw, "--print-yaml", "--dry-run", "--write-yaml", _folder["stack.yml"]]).Succeeds();
         Assert.That(Directory.Exists(_folder["stack"]), Is.False);
         Assert.That(dry.Out, Is.EqualTo(File.ReadAllText(_folder["stack.yml"])));
@@ -47,7 +50,8 @@ public sealed class ModelToolTests : IDisposable
 
     [Test]
     public void Layershuffle_refuses_a_weight_that_is_no_number() =>
-        Tool.Run("layershuffle", _folder["no"], "-m", "base", "-w", "much").AssertFails(ExitCodes.Usage, "'much' is no number");
+        Tool.Run("layershuffle", _folder["no"], "-m", "base", "-w", "much")
+            .AssertFails(ExitCodes.Usage, "'much' is no number");
 
     private byte[] Bytes(string output) => File.ReadAllBytes(Path.Combine(_folder[output], "model.safetensors"));
 }

@@ -8,7 +8,10 @@ namespace FusionKernels.Tests;
 /// <summary>Mixtures of experts put together from small dense models.</summary>
 public sealed class MoeTests : IDisposable
 {
-    private const string Two = "base_model: base\nexperts: [{source_model: m0}, {source_model: m1}]\ngate_mode: random\n";
+    private const string One = "base_model: base\nexperts: [{source_model: m0}]\n";
+    private const string Two =
+        "base_model: base\nexperts: [{source_model: m0}, {source_model: m1}]\ngate_mode: random\n";
+
     private const string Shared = "shared_experts: [{source_model: m2";
     private const string Layer = "model.layers.1.";
     private readonly TemporaryModels _models = new(ToyModels.Family(3, [.. Dense()]));
@@ -37,10 +40,13 @@ public sealed class MoeTests : IDisposable
     public async Task Fused_experts_lie_one_after_the_other_gate_before_up()
     {
         await Run(Two);
-        byte[] expected = [.. new[] { "m0", "m1" }.SelectMany(m => Stored(m, "gate_proj").Concat(Stored(m, "up_proj")))];
-        Assert.That(Bytes(Layer + "mlp.experts.gate_up_proj", [2, 40, 6]), Is.EqualTo(expected));
-        Assert.That(Bytes(Layer + "mlp.experts.down_proj", [2, 6, 20]), Is.EqualTo(Stored("m0", "down_proj").Concat(Stored("m1", "down_proj"))));
-        Assert.That(Bytes("model.norm.weight", [6]), Is.EqualTo(_stored["base"].Single(t => t.Name == "model.norm.weight").Bytes));
+        string[] models = ["m0", "m1"];
+        var gateUp = models.SelectMany(m => Stored(m, "gate_proj").Concat(Stored(m, "up_proj")));
+        Assert.That(Bytes(Layer + "mlp.experts.gate_up_proj", [2, 40, 6]), Is.EqualTo(gateUp));
+        var down = models.SelectMany(m => Stored(m, "down_proj"));
+        Assert.That(Bytes(Layer + "mlp.experts.down_proj", [2, 6, 20]), Is.EqualTo(down));
+        var norm = _stored["base"].Single(t => t.Name == "model.norm.weight");
+        Assert.That(Bytes("model.norm.weight", [6]), Is.EqualTo(norm.Bytes));
         Assert.That(Config()["num_local_experts"]!.GetValue<int>(), Is.EqualTo(2));
     }
 
@@ -49,7 +55,8 @@ public sealed class MoeTests : IDisposable
     {
         await Run(Two + Shared + "}]\nexperts_per_token: 1");
         Assert.That(Bytes(Layer + "mlp.experts.1.up_proj.weight", [20, 6]), Is.EqualTo(Stored("m1", "up_proj")));
-        Assert.That(Bytes(Layer + "mlp.shared_experts.down_proj.weight", [6, 20]), Is.EqualTo(Stored("m2", "down_proj")));
+        byte[] shared = Bytes(Layer + "mlp.shared_experts.down_proj.weight", [6, 20]);
+        Assert.That(shared, Is.EqualTo(Stored("m2", "down_proj")));
         Assert.That(Names(), Has.None.Contains("shared_expert_gate"));
         Assert.That(Config()["model_type"]!.ToString(), Is.EqualTo("deepseek"));
         Assert.That(Config()["n_shared_experts"]!.GetValue<int>(), Is.EqualTo(1));
@@ -59,7 +66,8 @@ public sealed class MoeTests : IDisposable
     public async Task Qwen2_has_a_gated_shared_expert_and_biases_where_the_base_has_none()
     {
         await Run(Two + Shared + ", positive_prompts: [x]}]");
-        Assert.That(Bytes(Layer + "mlp.shared_expert.gate_proj.weight", [20, 6]), Is.EqualTo(Stored("m2", "gate_proj")));
+        byte[] shared = Bytes(Layer + "mlp.shared_expert.gate_proj.weight", [20, 6]);
+        Assert.That(shared, Is.EqualTo(Stored("m2", "gate_proj")));
         Assert.That(Bytes(Layer + "mlp.shared_expert_gate.weight", [1, 6]), Has.Some.Not.Zero);
         Assert.That(Bytes(Layer + "self_attn.q_proj.bias", [6]), Is.All.Zero);
         Assert.That(Config()["architectures"]![0]!.ToString(), Is.EqualTo("Qwen2MoeForCausalLM"));
@@ -71,7 +79,8 @@ public sealed class MoeTests : IDisposable
         Types("qwen3");
         await Run(Two);
         Assert.That(Names(), Has.Some.EqualTo(Layer + "mlp.experts.gate_up_proj"));
-        Assert.That((Config()["model_type"]!.ToString(), Config()["moe_intermediate_size"]!.GetValue<int>()), Is.EqualTo(("qwen3_moe", 20)));
+        Assert.That(Config()["model_type"]!.ToString(), Is.EqualTo("qwen3_moe"));
+        Assert.That(Config()["moe_intermediate_size"]!.GetValue<int>(), Is.EqualTo(20));
     }
 
     [Test]
@@ -94,7 +103,8 @@ public sealed class MoeTests : IDisposable
     [Test]
     public async Task Residual_scale_multiplies_the_down_projection_alone_and_noise_all_three()
     {
-        await Run("base_model: base\nexperts: [{source_model: m0, residual_scale: 0.5}, {source_model: m1, noise_scale: 0.25}]\ngate_mode: random");
+        await Run(Two.Replace("m0", "m0, residual_scale: 0.5", StringComparison.Ordinal)
+            .Replace("m1", "m1, noise_scale: 0.25", StringComparison.Ordinal));
         float[] down = Floats(Bytes(Layer + "mlp.experts.down_proj", [2, 6, 20]));
         float[] up = Floats(Bytes(Layer + "mlp.experts.gate_up_proj", [2, 40, 6]));
         Assert.That(down[..120], Is.EqualTo(Floats(Stored("m0", "down_proj")).Select(x => x / 2)));
@@ -135,13 +145,13 @@ public sealed class MoeTests : IDisposable
 
     [TestCase("experts: []\nbase_model: base\ngate_mode: random", MergeError.Recipe, "lists no experts")]
     [TestCase(Two + "experts_per_token: 3", MergeError.Recipe, "'experts_per_token: 3' with 2 experts")]
-    [TestCase(Two + "architecture: qwen3", MergeError.Models, "'architecture: Qwen3' does not take 0 shared experts and models of type llama")]
-    [TestCase(Two + "shared_experts: [{source_model: m0}, {source_model: m1}]", MergeError.Models, "no class of mixtures takes 2 shared")]
+    [TestCase(Two + "architecture: qwen3", MergeError.Models, "'architecture: Qwen3' does not take 0 shared experts and")]
+    [TestCase(Two + Shared + "}, {source_model: m0}]", MergeError.Models, "no class of mixtures takes 2 shared")]
     [TestCase(Two + "dtype: int4", MergeError.Recipe, "'dtype: int4'")]
     [TestCase(Two + "expert_per_token: 3", MergeError.Recipe, "did you mean 'experts_per_token'?")]
-    [TestCase("base_model: base\nexperts: [{source_model: m0}]", MergeError.Recipe, "'gate_mode' is missing")]
-    [TestCase("base_model: base\nexperts: [{source_model: m0}]\ngate_mode: hidden_avg", MergeError.Recipe, "'gate_mode: hidden_avg' needs a forward pass")]
-    [TestCase("base_model: base\nexperts: [{source_model: m0}]\ngate_mode: cheap_embed", MergeError.Recipe, "needs the prompts in tokens")]
+    [TestCase(One, MergeError.Recipe, "'gate_mode' is missing")]
+    [TestCase(One + "gate_mode: hidden_avg", MergeError.Recipe, "'gate_mode: hidden_avg' needs a forward pass")]
+    [TestCase(One + "gate_mode: cheap_embed", MergeError.Recipe, "needs the prompts in tokens")]
     public async Task What_cannot_be_put_together_is_refused_in_one_line(string yaml, MergeError kind, string message)
     {
         var error = (await Assert.ThrowsAsync<MergeException>(() => Run(yaml)))!;
@@ -152,8 +162,9 @@ public sealed class MoeTests : IDisposable
 
     private void Types(string type)
     {
+        string config = $$"""{"model_type": "{{type}}", "intermediate_size": 20, "hidden_size": 6}""";
         foreach (string model in _stored.Keys)
-            _models.Write(model, "config.json", $$"""{"model_type": "{{type}}", "intermediate_size": 20, "hidden_size": 6}""");
+            _models.Write(model, "config.json", config);
     }
 
     private Task<MergeReport> Run(string yaml, ulong seed = 0) => Run(MoeRecipeReader.Parse(yaml), seed);
@@ -162,7 +173,8 @@ public sealed class MoeTests : IDisposable
     {
         if (Directory.Exists(_models["out"]))
             Directory.Delete(_models["out"], recursive: true);
-        return Merge.RunAsync(recipe, _models["out"], new MergeOptions { ModelRoot = _models.Root, Seed = seed, Threads = 2 });
+        var options = new MergeOptions { ModelRoot = _models.Root, Seed = seed, Threads = 2 };
+        return Merge.RunAsync(recipe, _models["out"], options);
     }
 
     private byte[] Stored(string model, string part) =>
@@ -184,7 +196,9 @@ public sealed class MoeTests : IDisposable
         return bytes;
     }
 
-    private static float[] Floats(byte[] bf16) => [.. bf16.Chunk(2).Select(b => BitConverter.UInt32BitsToSingle((uint)BitConverter.ToUInt16(b) << 16))];
+    private static float[] Floats(byte[] bf16) =>
+        [.. bf16.Chunk(2).Select(b => BitConverter.UInt32BitsToSingle((uint)BitConverter.ToUInt16(b) << 16))];
 
-    private JsonObject Config() => JsonNode.Parse(File.ReadAllBytes(Path.Combine(_models["out"], "config.json")))!.AsObject();
+    private JsonObject Config() =>
+        JsonNode.Parse(File.ReadAllBytes(Path.Combine(_models["out"], "config.json")))!.AsObject();
 }

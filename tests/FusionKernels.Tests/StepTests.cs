@@ -31,7 +31,7 @@ public sealed class StepTests : IDisposable
     ];
 
     private static IEnumerable<TestCaseData> Methods() => Recipes().Select(r => new TestCaseData(r).SetArgDisplayNames(
-        $"{r.MergeMethod}{(r.Rng == default ? "" : " torch")}{string.Concat(r.Parameters.Select(p => $" {p.Key}={p.Value}"))}"));
+        r.MergeMethod + (r.Rng == default ? "" : " torch") + string.Concat(r.Parameters.Select(p => $" {p.Key}={p.Value}"))));
 
     // What a model of the family and a step "inner" are merged with.
     private static IEnumerable<Recipe> Recipes()
@@ -64,7 +64,8 @@ public sealed class StepTests : IDisposable
         Recipe.For("dare_ties").WithBase("base").Add("m0", ("weight", 0.5), ("density", 0.5))
             .Add("m1", ("weight", 0.7), ("density", 0.3)) with { Name = name },
         Recipe.For("ties").WithBase("base").With("variant", Setting.Choice("paper")).WithDtype("float32")
-            .Add("m0", ("weight", 0.5), ("density", 0.5)).Add("m1", ("weight", 0.7), ("density", 0.3)) with { Name = name },
+            .Add("m0", ("weight", 0.5), ("density", 0.5))
+            .Add("m1", ("weight", 0.7), ("density", 0.3)) with { Name = name },
     ];
 
     [TestCaseSource(nameof(Methods))]
@@ -86,7 +87,8 @@ public sealed class StepTests : IDisposable
         Recipe deep = Inner("deep")[0];
         var left = Recipe.For("ties").WithBase("base").Add("deep", ("weight", 1), ("density", 0.3))
             .Add("m2", ("weight", 1), ("density", 0.6)) with { Name = "left" };
-        var right = Recipe.For("slerp").WithBase("deep").Add("m2").With("t", 0.3).WithDtype("float16") with { Name = "right" };
+        var right = Recipe.For("slerp").WithBase("deep").Add("m2").With("t", 0.3).WithDtype("float16")
+            with { Name = "right" };
         var recipe = Recipe.For("dare_linear").WithBase("base").Add("left", ("weight", 0.5), ("density", 0.5))
             .Add("right", ("weight", 0.5), ("density", 0.5)).Add("deep", ("weight", 0.2), ("density", 0.9));
         foreach (var options in Runs)
@@ -147,13 +149,16 @@ public sealed class StepTests : IDisposable
     public async Task The_config_of_a_step_is_carried_on()
     {
         _models.Write(
-            "m0", "config.json", """{"num_hidden_layers": 2, "torch_dtype": "bfloat16", "keep": 1, "tie_word_embeddings": true}""");
+            "m0",
+            "config.json",
+            """{"num_hidden_layers": 2, "torch_dtype": "bfloat16", "keep": 1, "tie_word_embeddings": true}""");
         var stack = Recipe.For("passthrough").AddSlice(new RecipeModel("m0") { Layers = (0, 2) })
             .AddSlice(new RecipeModel("m0") { Layers = (1, 2) }) with { Name = "stack" };
         await Run(Recipe.For("passthrough").Add("stack").WithDtype("float32") with { Steps = [stack] }, "out", Runs[0]);
         string config = File.ReadAllText(Path.Combine(_models["out"], "config.json"));
-        Assert.That(config, Does.Contain("\"num_hidden_layers\": 3").And.Contain("\"float32\"").And.Contain("\"keep\": 1"));
-        Assert.That(config, Does.Contain("\"tie_word_embeddings\": false"), "the head that is written is none of the embedding");
+        foreach (string kept in new[] { "\"num_hidden_layers\": 3", "\"float32\"", "\"keep\": 1" })
+            Assert.That(config, Does.Contain(kept));
+        Assert.That(config, Does.Contain("\"tie_word_embeddings\": false"), "the head is not the embedding");
     }
 
     [Test]
@@ -178,7 +183,10 @@ public sealed class StepTests : IDisposable
 
     [Test]
     public async Task A_fault_of_a_step_names_the_step() => Assert.That(
-        await Refusal(Recipe.For("passthrough").Add("a") with { Steps = [Recipe.For("linear").Add("m0") with { Name = "a" }] }),
+        await Refusal(Recipe.For("passthrough").Add("a") with
+        {
+            Steps = [Recipe.For("linear").Add("m0") with { Name = "a" }],
+        }),
         Does.StartWith("a: ").And.Contain("'weight' is missing"));
 
     [Test]
@@ -193,16 +201,20 @@ public sealed class StepTests : IDisposable
     [Test]
     public async Task Steps_that_do_not_fit_in_memory_are_refused_by_tensor_before_anything_is_written()
     {
-        var recipe = Recipe.For("linear").Add("a", ("weight", 1)).Add("b", ("weight", 1)) with { Steps = [Copy("a", "m0"), Copy("b", "m1")] };
-        var error = (await Assert.ThrowsAsync<MergeException>(() => Run(recipe, "out", Runs[0] with { MemoryBytes = 50_000 })))!;
-        Assert.That(error.Message, Does.Contain("model.wide.weight").And.Contain("136000 bytes of memory, 118000 are allowed"));
+        var recipe = Recipe.For("linear").Add("a", ("weight", 1)).Add("b", ("weight", 1))
+            with { Steps = [Copy("a", "m0"), Copy("b", "m1")] };
+        var options = Runs[0] with { MemoryBytes = 50_000 };
+        var error = (await Assert.ThrowsAsync<MergeException>(() => Run(recipe, "out", options)))!;
+        Assert.That(error.Message, Does.Contain("model.wide.weight"));
+        Assert.That(error.Message, Does.Contain("136000 bytes of memory, 118000 are allowed"));
         Assert.That(Directory.Exists(_models["out"]), Is.False);
     }
 
     [Test]
     public async Task An_interrupted_chain_resumes_and_a_changed_step_is_another_merge()
     {
-        var recipe = Recipe.For("linear").Add("inner", ("weight", 1)).Add("m2", ("weight", 1)) with { Steps = [Inner("inner")[0]] };
+        var recipe = Recipe.For("linear").Add("inner", ("weight", 1)).Add("m2", ("weight", 1))
+            with { Steps = [Inner("inner")[0]] };
         await Run(recipe, "out", Runs[1]);
         var again = await Merge.RunAsync(recipe, _models["out"], Runs[1] with { ModelRoot = _models.Root });
         Assert.That(again.ShardsReused, Is.EqualTo(again.Shards));
@@ -231,7 +243,8 @@ public sealed class StepTests : IDisposable
 
     private void AssertSameShards()
     {
-        string[] expected = [.. Directory.GetFiles(_models["expected"], "*.safetensors*").Order(StringComparer.Ordinal)];
+        string[] expected = Directory.GetFiles(_models["expected"], "*.safetensors*");
+        Assert.That(expected, Is.Not.Empty);
         foreach (string shard in expected)
         {
             byte[] streamed = File.ReadAllBytes(Path.Combine(_models["streamed"], Path.GetFileName(shard)));

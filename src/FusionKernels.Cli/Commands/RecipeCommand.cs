@@ -66,7 +66,9 @@ internal abstract class RecipeCommand : ToolCommand
         foreach (var argument in arguments)
             Add(argument);
         Add(_output);
-        foreach (var option in new Option[] { _device, _memory, _threads, _seed, _shardSize, _modelRoot, _access, _lenient, _restart })
+        Option[] options =
+            [_device, _memory, _threads, _seed, _shardSize, _modelRoot, _access, _lenient, _restart];
+        foreach (var option in options)
             Add(option);
     }
 

@@ -22,7 +22,12 @@ internal sealed class Executor : IDisposable
     private readonly ProgressMeter _progress;
 
     public Executor(
-        MergePlan plan, MergeOptions options, IRandomMasks? masks, IKernelBackend backend, IProgress<MergeProgress>? progress, CancellationToken cancellation)
+        MergePlan plan,
+        MergeOptions options,
+        IRandomMasks? masks,
+        IKernelBackend backend,
+        IProgress<MergeProgress>? progress,
+        CancellationToken cancellation)
     {
         int threads = options.Threads > 0 ? options.Threads : Environment.ProcessorCount;
         var steps = plan.Steps;
@@ -38,7 +43,11 @@ internal sealed class Executor : IDisposable
 
         MergeContext Context(MergePlan planned, IRandomMasks drawn) => new()
         {
-            Plan = planned, Steps = contexts, ChunkElements = chunkElements, RandomMasks = drawn, Cancellation = cancellation,
+            Plan = planned,
+            Steps = contexts,
+            ChunkElements = chunkElements,
+            RandomMasks = drawn,
+            Cancellation = cancellation,
         };
     }
 
@@ -48,7 +57,9 @@ internal sealed class Executor : IDisposable
     /// <summary>Counts and clock of the run.</summary>
     public ProgressMeter Progress => _progress;
 
-    /// <summary>Lets the methods look at the whole model, steps before what needs them; before the first shard.</summary>
+    /// <summary>
+    /// Lets the methods look at their whole models, steps before what needs them; before the first shard.
+    /// </summary>
     public void Survey()
     {
         foreach (var context in _context.Plan.Steps.Select(s => _context.Steps[s]).Append(_context))
@@ -65,7 +76,7 @@ internal sealed class Executor : IDisposable
 
         // The largest tensors first, equal ones in file order. A tensor that is a large part of the shard, or of what memory allows, is cut
         // into chunks that all workers share. The others go whole to a worker each, which spares them the waiting between passes and at
-        // ties; as they shrink, the workers end together. What the tensors of steps need must fit for all workers at once.
+        // ties; as they shrink, the workers end together. What tensors of steps need must fit for all workers at once.
         int[] order = Enumerable.Range(0, checksums.Length).OrderByDescending(i => Plan(i).Length).ToArray();
         long most = Math.Min(order.Sum(i => Plan(i).Length) / TensorsPerWorker, _wholeElements) / _team.Count;
         var (together, alone) = (order.Where(IsShared).ToArray(), order.Where(i => !IsShared(i)).ToArray());
@@ -112,7 +123,9 @@ internal sealed class Executor : IDisposable
     }
 
     private static IRandomMasks PlannedMasks(MergePlan plan, MergeOptions options, CancellationToken cancellation) =>
-        plan.Recipe.Rng == RandomGenerator.Torch ? new TorchMasks(plan, options.Seed, cancellation) : new PhiloxMasks(options.Seed);
+        plan.Recipe.Rng == RandomGenerator.Torch
+            ? new TorchMasks(plan, options.Seed, cancellation)
+            : new PhiloxMasks(options.Seed);
 
     private static int ChunkElements(MergePlan plan, MergeOptions options, int threads)
     {

@@ -11,7 +11,8 @@ internal sealed class MergeContext
     public required MergePlan Plan { get; init; }
 
     /// <summary>The contexts of the plan's steps.</summary>
-    public IReadOnlyDictionary<MergePlan, MergeContext> Steps { get; init; } = new Dictionary<MergePlan, MergeContext>();
+    public IReadOnlyDictionary<MergePlan, MergeContext> Steps { get; init; } =
+        new Dictionary<MergePlan, MergeContext>();
 
     /// <summary>Elements per chunk; a multiple of <see cref="Kernels.Reduction.Block"/>.</summary>
     public required int ChunkElements { get; init; }
@@ -26,7 +27,8 @@ internal sealed class MergeContext
     public object? ModelState { get; set; }
 
     /// <summary>Input bytes read so far, those of steps included.</summary>
-    public long BytesRead => Interlocked.Read(ref _bytesRead) + Steps.Values.Sum(s => Interlocked.Read(ref s._bytesRead));
+    public long BytesRead =>
+        Interlocked.Read(ref _bytesRead) + Steps.Values.Sum(s => Interlocked.Read(ref s._bytesRead));
 
     /// <summary>Counts input bytes.</summary>
     public void CountRead(long bytes) => Interlocked.Add(ref _bytesRead, bytes);

@@ -27,7 +27,8 @@ internal static class ModelFiles
         ["preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json"];
 
     /// <summary>Every name that a merge may write besides shards and index.</summary>
-    public static IEnumerable<string> Names => [ConfigFile, CardFile, RecipeFile, MoeRecipeFile, .. Tokenizer.FileNames, .. Copied];
+    public static IEnumerable<string> Names =>
+        [ConfigFile, CardFile, RecipeFile, MoeRecipeFile, .. Tokenizer.FileNames, .. Copied];
 
     /// <summary>The files of a plan's output, by name.</summary>
     /// <exception cref="MergeException">A file of the donor is not what its name says.</exception>

@@ -6,7 +6,9 @@ using FusionKernels.Safetensors;
 
 namespace FusionKernels.Execution;
 
-/// <summary>The models that a merge has open, by the references of its recipe, and the steps that it takes for models.</summary>
+/// <summary>
+/// The models that a merge has open, by the references of its recipe, and the steps that it takes for models.
+/// </summary>
 internal sealed class OpenModels : IDisposable
 {
     private readonly MergeOptions _options;
@@ -59,7 +61,8 @@ internal sealed class OpenModels : IDisposable
         if (_steps.Count > 0 && !isStep && !Path.Exists(path))
         {
             string nearest = Spelling.Suggest(parts[0], _steps.Keys);
-            throw new SourceUnavailableException(path, $"does not exist, and no recipe is called '{parts[0]}'{nearest}");
+            throw new SourceUnavailableException(
+                path, $"does not exist, and no recipe is called '{parts[0]}'{nearest}");
         }
 
         Model model = isStep ? Open(parts[0]) : new StoredModel(Checkpoint.Open(path, _files));
@@ -78,7 +81,8 @@ internal sealed class OpenModels : IDisposable
     {
         if (_planning.Contains(name))
         {
-            string circle = string.Join(" needs ", _planning.SkipWhile(n => n != name).Append(name).Select(n => $"'{n}'"));
+            var names = _planning.SkipWhile(n => n != name).Append(name);
+            string circle = string.Join(" needs ", names.Select(n => $"'{n}'"));
             throw new MergeException(MergeError.Recipe, $"the recipes go round in a circle: {circle}");
         }
 

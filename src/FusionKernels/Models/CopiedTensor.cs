@@ -29,7 +29,8 @@ internal sealed unsafe class CopiedTensor(ModelTensor input, PlacedTensor place)
     public override IEnumerable<ModelTensor> Inputs => [input];
 
     /// <inheritdoc/>
-    public override byte* Fetch(long byteOffset, nint byteLength, byte* scratch) => input.Fetch(byteOffset, byteLength, scratch);
+    public override byte* Fetch(long byteOffset, nint byteLength, byte* scratch) =>
+        input.Fetch(byteOffset, byteLength, scratch);
 
     /// <inheritdoc/>
     public override void Prefetch() => input.Prefetch();

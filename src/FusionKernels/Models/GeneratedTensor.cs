@@ -12,7 +12,8 @@ internal delegate void ElementFormula(long first, Span<float> values);
 /// <param name="name">Its name.</param>
 /// <param name="shape">Its shape.</param>
 /// <param name="formula">The formula; asked from several threads.</param>
-internal sealed unsafe class GeneratedTensor(string name, IReadOnlyList<long> shape, ElementFormula formula) : ModelTensor
+internal sealed unsafe class GeneratedTensor(
+    string name, IReadOnlyList<long> shape, ElementFormula formula) : ModelTensor
 {
     private static readonly CpuBackend Cpu = new();
 
@@ -42,7 +43,9 @@ internal sealed unsafe class GeneratedTensor(string name, IReadOnlyList<long> sh
     public static GeneratedTensor Normals(string name, IReadOnlyList<long> shape, ulong seed) =>
         new(name, shape, (first, values) => Draw(Philox.ForTensor(seed, name, 0), first, values));
 
-    /// <summary>Uniform draws of the tensor's own stream, from -<paramref name="bound"/> up to <paramref name="bound"/>.</summary>
+    /// <summary>
+    /// Uniform draws of the tensor's own stream, from -<paramref name="bound"/> up to <paramref name="bound"/>.
+    /// </summary>
     public static GeneratedTensor Uniform(string name, IReadOnlyList<long> shape, ulong seed, float bound) =>
         new(name, shape, (first, values) =>
         {

@@ -42,7 +42,8 @@ internal sealed class MergedModel : Model
     public override byte[]? ReadFile(string name) => _files.Value.FirstOrDefault(f => f.Name == name).Bytes;
 
     /// <inheritdoc/>
-    public override bool TryGet(string name, [MaybeNullWhen(false)] out ModelTensor tensor) => _byName.TryGetValue(name, out tensor);
+    public override bool TryGet(string name, [MaybeNullWhen(false)] out ModelTensor tensor) =>
+        _byName.TryGetValue(name, out tensor);
 
     /// <summary>Nothing: whoever opened the plan's own models closes them.</summary>
     public override void Dispose()

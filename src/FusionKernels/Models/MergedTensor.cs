@@ -4,8 +4,8 @@ using FusionKernels.Safetensors;
 namespace FusionKernels.Models;
 
 /// <summary>
-/// A tensor that a step of a recipe merges. It is in memory, whole and rounded to its storage dtype, while someone holds
-/// it: the first holder merges it, the last frees it.
+/// A tensor that a step of a recipe merges. It is in memory, whole and rounded to its storage dtype, while someone
+/// holds it: the first holder merges it, the last frees it.
 /// </summary>
 /// <param name="model">The step's name.</param>
 /// <param name="merge">The step's plan.</param>
@@ -43,11 +43,15 @@ internal sealed unsafe class MergedTensor(string model, MergePlan merge, PlacedT
     /// <inheritdoc/>
     public override IEnumerable<ModelTensor> Inputs => Plan.Inputs;
 
-    /// <summary>The merged tensors that others are, or are computed from; inputs of merged tensors are not looked at.</summary>
+    /// <summary>
+    /// The merged tensors that others are, or are computed from; inputs of merged tensors are not looked at.
+    /// </summary>
     public static IEnumerable<MergedTensor> Among(IEnumerable<ModelTensor> tensors) =>
         tensors.SelectMany(t => t is MergedTensor merged ? [merged] : Among(t.Inputs));
 
-    /// <summary>The most bytes of merged tensors that are in memory at once while these are held, one after the other.</summary>
+    /// <summary>
+    /// The most bytes of merged tensors that are in memory at once while these are held, one after the other.
+    /// </summary>
     public static long MostBytes(IEnumerable<ModelTensor> tensors)
     {
         long held = 0, most = 0;
@@ -103,7 +107,8 @@ internal sealed unsafe class MergedTensor(string model, MergePlan merge, PlacedT
 
     /// <inheritdoc/>
     public override byte* Fetch(long byteOffset, nint byteLength, byte* scratch) =>
-        _memory is { } memory ? memory.Address + byteOffset : throw new InvalidOperationException($"{Name} is not held.");
+        _memory is { } memory ? memory.Address + byteOffset
+            : throw new InvalidOperationException($"{Name} is not held.");
 
     /// <inheritdoc/>
     public override void Prefetch()

@@ -10,7 +10,8 @@ namespace FusionKernels.Models;
 /// <param name="name">The name of the whole.</param>
 /// <param name="shape">Its shape; the parts' elements in order.</param>
 /// <param name="parts">The parts; floating-point data.</param>
-internal sealed unsafe class StackedTensor(string name, IReadOnlyList<long> shape, IReadOnlyList<ModelTensor> parts) : ModelTensor
+internal sealed unsafe class StackedTensor(
+    string name, IReadOnlyList<long> shape, IReadOnlyList<ModelTensor> parts) : ModelTensor
 {
     private const int Window = 4096;
     private readonly ElementType _type = Elements.Of(parts.Select(p => p.Dtype).Aggregate(Elements.Promote))!.Value;

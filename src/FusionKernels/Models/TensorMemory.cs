@@ -11,7 +11,8 @@ internal sealed unsafe class TensorMemory(long length) : IOutputFile
     private const nuint Alignment = 4096;
 
     /// <summary>The first byte.</summary>
-    public byte* Address { get; private set; } = (byte*)NativeMemory.AlignedAlloc((nuint)Math.Max(1, length), Alignment);
+    public byte* Address { get; private set; } =
+        (byte*)NativeMemory.AlignedAlloc((nuint)Math.Max(1, length), Alignment);
 
     /// <inheritdoc/>
     public long Length => length;

@@ -4,7 +4,9 @@ using FusionKernels.Recipes;
 
 namespace FusionKernels.Moe;
 
-/// <summary>The method of a plan that puts a mixture together: every tensor is a copy, so there is nothing to merge.</summary>
+/// <summary>
+/// The method of a plan that puts a mixture together: every tensor is a copy, so there is nothing to merge.
+/// </summary>
 internal sealed class MoeAssembly : MergeMethod
 {
     /// <inheritdoc/>

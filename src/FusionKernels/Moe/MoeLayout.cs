@@ -34,16 +34,20 @@ internal sealed record MoeLayout
     /// <summary>The classes, the preferred first.</summary>
     private static readonly MoeLayout[] All =
     [
-        new() { Architecture = MoeArchitecture.Mixtral, Families = [Llama, Mistral], CanShare = n => n == 0, Fused = true },
+        new()
+        {
+            Architecture = MoeArchitecture.Mixtral, Families = [Llama, Mistral], CanShare = n => n == 0, Fused = true,
+        },
         new() { Architecture = MoeArchitecture.Qwen3, Families = [Qwen3], CanShare = n => n == 0, Fused = true },
         new()
         {
-            Architecture = MoeArchitecture.DeepSeek, Families = [LlamaLike], CanShare = n => n <= 1, SharedPrefix = "mlp.shared_experts",
+            Architecture = MoeArchitecture.DeepSeek, Families = [LlamaLike], CanShare = n => n <= 1,
+            SharedPrefix = "mlp.shared_experts",
         },
         new()
         {
-            Architecture = MoeArchitecture.Qwen2, Families = [Qwen2Like], CanShare = n => n == 1, SharedPrefix = "mlp.shared_expert",
-            GatesShared = true, Biased = Attention,
+            Architecture = MoeArchitecture.Qwen2, Families = [Qwen2Like], CanShare = n => n == 1,
+            SharedPrefix = "mlp.shared_expert", GatesShared = true, Biased = Attention,
         },
     ];
 
@@ -59,9 +63,11 @@ internal sealed record MoeLayout
         var fitting = All.Where(l => l.CanShare(shared) && l.Families.Any(f => types.All(f.Contains))).ToArray();
         var layout = recipe.Architecture is { } named ? fitting.FirstOrDefault(l => l.Architecture == named)
             : fitting.FirstOrDefault(l => !gated || l.GatesShared);
-        string wanted = recipe.Architecture is null ? "no class of mixtures takes" : $"'architecture: {recipe.Architecture}' does not take";
+        string refusal = recipe.Architecture is null ? "no class of mixtures takes"
+            : $"'architecture: {recipe.Architecture}' does not take";
+        string asked = $"{shared} {(gated ? "gated " : "")}shared experts";
         return layout ?? throw new MergeException(
-            MergeError.Models, $"{wanted} {(gated ? "gated " : "")}{shared} shared experts and models of type {string.Join(", ", types.Distinct())}");
+            MergeError.Models, $"{refusal} {asked} and models of type {string.Join(", ", types.Distinct())}");
     }
 
     /// <summary>The keys of config.json that make the base's config the mixture's.</summary>
@@ -102,10 +108,11 @@ internal sealed record MoeLayout
                     },
                 };
             case var qwen:
+                int version = qwen == MoeArchitecture.Qwen3 ? 3 : 2;
                 var settings = new JsonObject
                 {
-                    ["architectures"] = new JsonArray(qwen == MoeArchitecture.Qwen3 ? "Qwen3MoeForCausalLM" : "Qwen2MoeForCausalLM"),
-                    ["model_type"] = qwen == MoeArchitecture.Qwen3 ? "qwen3_moe" : "qwen2_moe",
+                    ["architectures"] = new JsonArray($"Qwen{version}MoeForCausalLM"),
+                    ["model_type"] = $"qwen{version}_moe",
                     ["num_experts"] = experts,
                     ["num_experts_per_tok"] = perToken,
                     ["decoder_sparse_step"] = 1,
@@ -113,7 +120,7 @@ internal sealed record MoeLayout
                     ["mlp_only_layers"] = new JsonArray(),
                     ["moe_intermediate_size"] = Width(),
                 };
-                if (qwen == MoeArchitecture.Qwen2)
+                if (version == 2)
                 {
                     settings["shared_expert_intermediate_size"] = Width();
                     settings["use_sliding_window"] = false;

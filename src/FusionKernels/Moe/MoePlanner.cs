@@ -27,7 +27,11 @@ internal sealed class MoePlanner
         if (moe.Experts.Count == 0)
             throw new MergeException(MergeError.Recipe, "the recipe lists no experts");
         if (moe.ExpertsPerToken > moe.Experts.Count)
-            throw new MergeException(MergeError.Recipe, $"'experts_per_token: {moe.ExpertsPerToken}' with {moe.Experts.Count} experts");
+        {
+            throw new MergeException(
+                MergeError.Recipe, $"'experts_per_token: {moe.ExpertsPerToken}' with {moe.Experts.Count} experts");
+        }
+
         _dtype = Planner.ReadDtype("dtype", moe.Dtype);
         string[] paths = [.. moe.Experts.Concat(moe.SharedExperts).Select(e => e.SourceModel)];
         foreach (string path in paths.Prepend(moe.BaseModel).Distinct())
@@ -77,7 +81,7 @@ internal sealed class MoePlanner
         JsonFile.Read(model.Input, "config.json")?["model_type"]?.ToString() ?? throw new MergeException(
             MergeError.Models, $"{model.Path}: a mixture needs a config.json with 'model_type' in every model");
 
-    // In the order of the base's tensors: the first of a layer's MLP brings all that its experts are, the others are in it.
+    // In the order of the base's tensors: the gate projection of a layer's MLP brings all that its experts are.
     private void PlanTensors()
     {
         foreach (var tensor in Base.Input.Tensors)
@@ -87,11 +91,9 @@ internal sealed class MoePlanner
                 Add(tensor.Name, tensor);
             else if (place.Within == Gate)
                 AddLayer($"{place.Stack}.{place.Layer}.", tensor.Shape);
-            if (place is { Within: var within } && _layout.Biased.Any(b => within == $"self_attn.{b}.weight")
-                && tensor.Name.Replace(".weight", ".bias", StringComparison.Ordinal) is var bias && !Base.Input.TryGet(bias, out _))
-            {
+            string bias = tensor.Name.Replace(".weight", ".bias", StringComparison.Ordinal);
+            if (_layout.Biased.Any(b => place?.Within == $"self_attn.{b}.weight") && !Base.Input.TryGet(bias, out _))
                 Add(bias, GeneratedTensor.Zeros(bias, [tensor.Shape[0]]), tensor.Dtype);
-            }
         }
 
         if (!_tensors.Keys.Any(n => n.Contains(".mlp.experts.", StringComparison.Ordinal)))
@@ -148,9 +150,9 @@ internal sealed class MoePlanner
             throw new MergeException(MergeError.Models, $"{name}: missing from {expert.SourceModel}");
         if (!tensor.Shape.SequenceEqual([rows, columns]) || Elements.Of(tensor.Dtype) is null)
         {
+            string stored = $"{tensor.Dtype.WireName()} [{string.Join(", ", tensor.Shape)}]";
             throw new MergeException(
-                MergeError.Models,
-                $"{name}: {tensor.Dtype.WireName()} [{string.Join(", ", tensor.Shape)}] in {tensor.Path}, [{rows}, {columns}] in the base");
+                MergeError.Models, $"{name}: {stored} in {tensor.Path}, [{rows}, {columns}] in the base");
         }
 
         float factor = name.EndsWith(Down, StringComparison.Ordinal) ? (float)expert.ResidualScale : 1;

@@ -161,7 +161,8 @@ internal sealed class Planner
     /// <summary>The dtype that a key of a recipe names.</summary>
     /// <exception cref="MergeException">There is none of this name.</exception>
     public static Dtype? ReadDtype(string key, string? name) => name is null ? null : Elements.Named(name)
-        ?? throw new MergeException(MergeError.Recipe, $"'{key}: {name}' is no dtype to merge in (float32, float16, bfloat16, ...)");
+        ?? throw new MergeException(
+            MergeError.Recipe, $"'{key}: {name}' is no dtype to merge in (float32, float16, bfloat16, ...)");
 
     private MergePlan PlanTensors(PlannedSlice[] slices, Dtype? dtype)
     {
@@ -223,12 +224,13 @@ internal sealed class Planner
         if (tensors.MaxBy(t => t.IntermediateBytes) is not { IntermediateBytes: > 0 } greatest)
             return;
         long largest = tensors.SelectMany(t => t.Inputs).Max(t => t.ByteLength);
-        if (greatest.IntermediateBytes > largest + options.MemoryBytes)
+        long needed = greatest.IntermediateBytes, allowed = largest + options.MemoryBytes;
+        if (needed > allowed)
         {
             throw new MergeException(
                 MergeError.Models,
-                $"{greatest.Spec.Name}: its models that are outputs of other recipes take {greatest.IntermediateBytes} bytes of memory, "
-                + $"{largest + options.MemoryBytes} are allowed; allow more (--memory), or merge those recipes into folders first");
+                $"{greatest.Spec.Name}: its models that are outputs of other recipes take {needed} bytes of memory, "
+                + $"{allowed} are allowed; allow more (--memory), or merge those recipes into folders first");
         }
     }
 
@@ -294,8 +296,8 @@ internal sealed class Planner
             : throw new MergeException(MergeError.Recipe, $"{_method.Name}: {objection} ({source.Model.Path}, {input.Name})");
     }
 
-    // The models' tensors; null where one that a model lacks leaves the tensor out of the output. Else it is refused, left
-    // out, or replaced by the base's, as the recipe says.
+    // The models' tensors; null where one that a model lacks leaves the tensor out of the output. Else it is refused,
+    // left out, or replaced by the base's, as the recipe says.
     private (SliceSource Source, ModelTensor Input)[]? FindModels(OutputSlot slot)
     {
         var found = slot.Slice.Sources.Select(s => (Source: s, Input: Find(s, slot))).ToArray();

@@ -8,7 +8,9 @@ namespace FusionKernels.Recipes;
 public static class LayerShuffle
 {
     /// <summary>Draws a recipe.</summary>
-    /// <param name="models">The models with their weights; the first gives config, tokenizer and number of layers.</param>
+    /// <param name="models">
+    /// The models with their weights; the first gives config, tokenizer and number of layers.
+    /// </param>
     /// <param name="fullRandom">
     /// False: for each layer of the first model, one model gives it, drawn by the weights. True: of each model as many
     /// layers as its share of the weights are drawn, any of them, and all are shuffled.
@@ -26,7 +28,8 @@ public static class LayerShuffle
         int[] layers = [.. models.Select(m => Layers(m.Path, open))];
         var random = Philox.ForTensor(options.Seed, "layershuffle", 0);
         long drawn = 0;
-        var picks = fullRandom ? Shuffled() : Enumerable.Range(0, layers[0]).Select(layer => (Model: Choose(), Layer: layer)).ToList();
+        var picks = fullRandom ? Shuffled()
+            : Enumerable.Range(0, layers[0]).Select(layer => (Model: Choose(), Layer: layer)).ToList();
         var recipe = Recipe.For("passthrough").WithBase(models[0].Path);
         for (int i = 0, end; i < picks.Count; i = end)
         {

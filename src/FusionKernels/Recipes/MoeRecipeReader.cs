@@ -35,19 +35,21 @@ public static class MoeRecipeReader
         var keys = RecipeReader.MapOf(root, "the recipe");
         reading.RefuseUnknown(keys, Keys, "a mixture's recipe");
         var moe = new MoeRecipe(
-            Model(Find("base_model") ?? throw root.Error("'base_model' is missing"), "base_model"),
+            RecipeReader.ReadReference(Find("base_model") ?? throw root.Error("'base_model' is missing"), "base_model"),
             Experts(reading, Find("experts") ?? throw root.Error("'experts' is missing"), "experts"))
         {
             SharedExperts = Find("shared_experts") is { } shared ? Experts(reading, shared, "shared_experts") : [],
-            GateMode = Gates(Find("gate_mode") ?? throw root.Error("'gate_mode' is missing; its default, hidden, needs a forward pass")),
-            ExpertsPerToken = Find("experts_per_token") is { } count ? RecipeReader.ReadCount("experts_per_token", count, 1) : 2,
+            GateMode = Gates(Find("gate_mode")
+                ?? throw root.Error("'gate_mode' is missing; its default, hidden, needs a forward pass")),
+            ExpertsPerToken = Find("experts_per_token") is { } count
+                ? RecipeReader.ReadCount("experts_per_token", count, 1) : 2,
             Architecture = Find("architecture") is { } architecture
                 ? RecipeReader.ReadChoice<MoeArchitecture>("architecture", architecture) : null,
             Dtype = Find("dtype")?.AsText("dtype"),
         };
         return Recipe.For(Method) with { Moe = moe, Text = text, Warnings = reading.Warnings };
 
-        YamlNode? Find(string key) => keys.FirstOrDefault(k => k.Key == key).Value is { IsNull: false } value ? value : null;
+        YamlNode? Find(string key) => MoeRecipeReader.Find(keys, key);
     }
 
     private static MoeExpert[] Experts(RecipeReader.Reading reading, YamlNode list, string name) =>
@@ -55,7 +57,8 @@ public static class MoeRecipeReader
         {
             var keys = RecipeReader.MapOf(item, $"an entry of '{name}'");
             reading.RefuseUnknown(keys, ExpertKeys, $"an entry of '{name}'");
-            return new MoeExpert(Model(Find("source_model") ?? throw item.Error($"an entry of '{name}' needs 'source_model'"), "source_model"))
+            var source = Find("source_model") ?? throw item.Error($"an entry of '{name}' needs 'source_model'");
+            return new MoeExpert(RecipeReader.ReadReference(source, "source_model"))
             {
                 NoiseScale = Number("noise_scale", 0),
                 ResidualScale = Number("residual_scale", 1),
@@ -65,15 +68,14 @@ public static class MoeRecipeReader
             double Number(string key, double otherwise) => Find(key) is not { } value ? otherwise
                 : value.AsNumber() ?? throw value.Error($"'{key}' must be a finite number");
 
-            YamlNode? Find(string key) =>
-                keys.FirstOrDefault(k => k.Key == key).Value is { IsNull: false } value ? value : null;
+            YamlNode? Find(string key) => MoeRecipeReader.Find(keys, key);
         }).ToArray();
 
     private static GateMode Gates(YamlNode node)
     {
         string mode = node.AsText("gate_mode");
         if (ForwardModes.Contains(mode))
-            throw node.Error($"'gate_mode: {mode}' needs a forward pass of the model over the prompts; random and uniform_random do not");
+            throw node.Error($"'gate_mode: {mode}' needs a forward pass over the prompts; random and uniform_random do not");
         if (mode == "cheap_embed")
             throw node.Error("'gate_mode: cheap_embed' needs the prompts in tokens; random and uniform_random do not");
         int choice = Array.IndexOf(GateModes, mode);
@@ -81,5 +83,6 @@ public static class MoeRecipeReader
             $"'gate_mode' is one of {string.Join(", ", GateModes)}, not '{mode}'{Spelling.Suggest(mode, GateModes)}");
     }
 
-    private static string Model(YamlNode node, string key) => RecipeReader.ReadReference(node, key);
+    private static YamlNode? Find(IReadOnlyList<(string Key, YamlNode Value)> keys, string key) =>
+        keys.FirstOrDefault(k => k.Key == key).Value is { IsNull: false } value ? value : null;
 }

@@ -20,7 +20,7 @@ public sealed record Recipe
 
     /// <summary>
     /// Named recipes whose outputs are models of this one or of each other: a model path that equals a name is that
-    /// output. They are computed tensor by tensor where they are needed, not written. Their own steps are not looked at.
+    /// output. They are computed tensor by tensor where they are needed, not written. They have no steps of their own.
     /// </summary>
     public IReadOnlyList<Recipe> Steps { get; init; } = [];
 
@@ -103,7 +103,9 @@ public sealed record Recipe
         return changed == this && steps.SequenceEqual(Steps) ? this : changed with { Steps = steps, Text = null };
     }
 
-    /// <summary>The recipe as YAML: its own text, or one written from its parts, with a document for each step.</summary>
+    /// <summary>
+    /// The recipe as YAML: its own text, or one written from its parts, with a document for each step.
+    /// </summary>
     public string ToYaml()
     {
         if (Text is not null)

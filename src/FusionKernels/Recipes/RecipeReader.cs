@@ -265,12 +265,12 @@ public static class RecipeReader
             $"'chat_template' is {string.Join(", ", names)}, or Jinja, not '{text}'{Spelling.Suggest(text, names)}");
     }
 
-    // A name stands for a model's path, and is a folder's where outputs of steps are kept.
+    // A name stands for a model's path.
     private static string ReadName(YamlNode node)
     {
         string name = node.AsText("name");
         return name is not ("." or "..") && name.IndexOfAny(['/', '\\', '+', '@', '\0']) < 0 ? name
-            : throw node.Error($"'name: {name}' is no name: it must be one that a folder can have, without '+' and '@'");
+            : throw node.Error($"'name: {name}' is no name: it must be one that a file can have, without '+' and '@'");
     }
 
     internal static T ReadChoice<T>(string key, YamlNode node)

@@ -14,7 +14,8 @@ internal sealed class MoeGoldenTests : GoldenFixture
         select Named(folder.Name, json.GetProperty("name").GetString()!, folder, json);
 
     /// <summary>Whether a case is one of mergekit-moe.</summary>
-    public static bool IsMixture(JsonElement json) => json.TryGetProperty("cli", out var tool) && tool.ValueEquals("moe");
+    public static bool IsMixture(JsonElement json) =>
+        json.TryGetProperty("cli", out var tool) && tool.ValueEquals("moe");
 
     [TestCaseSource(nameof(Cases))]
     public async Task Mixture(GoldenFolder folder, JsonElement json)
