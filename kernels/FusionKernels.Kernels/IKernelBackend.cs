@@ -98,8 +98,8 @@ public interface IKernelStream : IDisposable
     /// to fp32), multiplied and summed in the output's type: F32, or F64, where F64 operands without a base are read in
     /// full. Sums over k may fuse product and addition; their order depends on k alone. So an output computed in parts,
     /// by one stream or many, has the bits of one computed whole. Across backends and widths results differ by at most
-    /// <c>2 k eps * |alpha| (|left| |right|)</c> besides the roundings of alpha and beta. NaN and infinities propagate; with
-    /// beta = 0 the output is not read. The output overlaps no input.
+    /// <c>2 k eps * |alpha| (|left| |right|)</c> besides the roundings of alpha and beta. NaN and infinities propagate;
+    /// with beta = 0 the output is not read. The output overlaps no input.
     /// </summary>
     /// <param name="left">m x k, of any type and stored by rows or by columns.</param>
     /// <param name="right">k x n, likewise.</param>

@@ -2,7 +2,9 @@ using System.Runtime.ExceptionServices;
 
 namespace FusionKernels.Kernels;
 
-/// <summary>A fixed team of threads that shares the items of one pass at a time. The calling thread is member 0.</summary>
+/// <summary>
+/// A fixed team of threads that shares the items of one pass at a time. The calling thread is member 0.
+/// </summary>
 public sealed class ThreadTeam : IDisposable
 {
     private readonly Thread[] _threads;
@@ -32,8 +34,8 @@ public sealed class ThreadTeam : IDisposable
     public int Count => _threads.Length + 1;
 
     /// <summary>
-    /// Runs <paramref name="body"/>(member, item) for every item in [0, items), in any order, and returns when all are done. The
-    /// first exception stops the handing out of items and is rethrown. One pass at a time.
+    /// Runs <paramref name="body"/>(member, item) for every item in [0, items), in any order, and returns when all are
+    /// done. The first exception stops the handing out of items and is rethrown. One pass at a time.
     /// </summary>
     public void Run(int items, Action<int, int> body)
     {

@@ -32,7 +32,7 @@ internal static unsafe class OpenBlas
     public static void Multiply(int m, int n, int k, float* left, float* right, float* output) =>
         Sgemm(RowMajor, NoTranspose, NoTranspose, m, n, k, 1, left, k, right, n, 0, output, n);
 
-    [DllImport("libc", EntryPoint = "setenv", CharSet = CharSet.Ansi, BestFitMapping = false, ThrowOnUnmappableChar = true)]
+    [DllImport("libc", EntryPoint = "setenv", BestFitMapping = false, ThrowOnUnmappableChar = true)]
     private static extern int SetEnvironment(string name, string value, int overwrite);
 
     [DllImport(Library, EntryPoint = "openblas_set_num_threads")]
@@ -43,6 +43,6 @@ internal static unsafe class OpenBlas
 
     [DllImport(Library, EntryPoint = "cblas_sgemm")]
     private static extern void Sgemm(
-        int order, int leftTransposed, int rightTransposed, int m, int n, int k, float alpha, float* left, int leftStride,
-        float* right, int rightStride, float beta, float* output, int outputStride);
+        int order, int leftTransposed, int rightTransposed, int m, int n, int k, float alpha,
+        float* left, int leftStride, float* right, int rightStride, float beta, float* output, int outputStride);
 }

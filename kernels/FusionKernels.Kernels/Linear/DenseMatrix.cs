@@ -34,7 +34,8 @@ public sealed unsafe class DenseMatrix<T> : IDisposable
         get
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            return new(new Operand(typeof(T) == typeof(float) ? ElementType.F32 : ElementType.F64, _data), Rows, Columns);
+            ElementType type = typeof(T) == typeof(float) ? ElementType.F32 : ElementType.F64;
+            return new(new Operand(type, _data), Rows, Columns);
         }
     }
 

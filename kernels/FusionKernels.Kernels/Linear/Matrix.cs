@@ -1,9 +1,9 @@
 namespace FusionKernels.Kernels;
 
 /// <summary>
-/// A view of a matrix in a device's memory: element (i, j) is <c>RowStride * i + ColumnStride * j</c> elements after the
-/// first. One of the strides is 1; the other, from one stored line to the next, is at least a line's length. With a
-/// <see cref="Base"/> the matrix is a delta that exists nowhere: its value is <c>x - base</c>, rounded to fp32.
+/// A view of a matrix in a device's memory: element (i, j) is <c>RowStride * i + ColumnStride * j</c> elements after
+/// the first. One of the strides is 1; the other, from one stored line to the next, is at least a line's length. With
+/// a <see cref="Base"/> the matrix is a delta that exists nowhere: its value is <c>x - base</c>, rounded to fp32.
 /// </summary>
 /// <param name="Data">The first element. The memory must stay valid during a call.</param>
 /// <param name="Rows">Number of rows; zero is allowed.</param>

@@ -9,7 +9,9 @@ public static class MatrixProduct
     // What a part's length is a multiple of: whole tiles, whatever the width.
     private const int Grain = 48;
 
-    /// <summary><c>output = alpha * left * right + beta * output</c>, as <see cref="IKernelStream.Multiply"/>.</summary>
+    /// <summary>
+    /// <c>output = alpha * left * right + beta * output</c>, as <see cref="IKernelStream.Multiply"/>.
+    /// </summary>
     /// <param name="team">Who computes.</param>
     /// <param name="left">m x k.</param>
     /// <param name="right">k x n.</param>

@@ -48,7 +48,7 @@ internal readonly unsafe struct PackedProduct<TLanes, T, TScalar>
             (_left, _right, _output) = (_right.Transposed, _left.Transposed, _output.Transposed);
         (_alpha, _beta) = (TScalar.CreateTruncating(alpha), TScalar.CreateTruncating(beta));
         _tile = (TScalar*)scratch;
-        _lines = _tile + (2 * Group * PanelWidth);
+        _lines = _tile + TileLength;
         _packedLeft = _lines + LinesLength;
         _packedRight = _packedLeft + (LeftRows * LeftByRows.Row);
         _widened = (float*)(_packedRight + (Depth * RightColumns));
@@ -56,8 +56,8 @@ internal readonly unsafe struct PackedProduct<TLanes, T, TScalar>
 
     /// <summary>Bytes of scratch memory.</summary>
     public static nint Scratch =>
-        (((2 * Group * PanelWidth) + LinesLength + (LeftRows * LeftByRows.Row) + (Depth * RightColumns)) * sizeof(TScalar))
-        + (2 * RightColumns * sizeof(float));
+        (sizeof(TScalar) * (TileLength + LinesLength + (LeftRows * LeftByRows.Row) + (Depth * RightColumns)))
+        + (sizeof(float) * 2 * RightColumns);
 
     /// <summary>
     /// Steps of the sum in one block: then a group of left rows stays in the first cache, a panel in the second.
@@ -66,6 +66,10 @@ internal readonly unsafe struct PackedProduct<TLanes, T, TScalar>
 
     private static int PanelWidth => 3 * T.Count;
 
+    /// <summary>A tile, and one transposed.</summary>
+    private static int TileLength => 2 * Group * PanelWidth;
+
+    /// <summary>Lines on their way to a transposition, or one of a right block's width.</summary>
     private static int LinesLength => Math.Max(Group * Depth, RightColumns);
 
     // Blocks of right columns, of depth, of left rows, then panels by groups. The first block of the depth writes the

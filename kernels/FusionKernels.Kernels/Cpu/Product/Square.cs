@@ -36,7 +36,8 @@ internal static unsafe class Square
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Interleave(
         Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d,
-        out Vector256<float> first, out Vector256<float> second, out Vector256<float> third, out Vector256<float> fourth)
+        out Vector256<float> first, out Vector256<float> second,
+        out Vector256<float> third, out Vector256<float> fourth)
     {
         Vector256<float> abLow = Avx.UnpackLow(a, b), abHigh = Avx.UnpackHigh(a, b);
         Vector256<float> cdLow = Avx.UnpackLow(c, d), cdHigh = Avx.UnpackHigh(c, d);
