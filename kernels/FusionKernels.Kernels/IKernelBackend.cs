@@ -107,4 +107,42 @@ public interface IKernelStream : IDisposable
     /// <param name="alpha">Factor on the product.</param>
     /// <param name="beta">Factor on what the output holds.</param>
     void Multiply(in Matrix left, in Matrix right, in Matrix output, double alpha = 1, double beta = 0);
+
+    /// <summary>
+    /// Gating: the router's scores of one expert, <c>r[t,i] = || s_i (G_i x_t) ||_2</c> (SMILE, Tang et al. 2024). Each of
+    /// the g products is summed in fp32, with an error of at most <c>2 n 2^-24 |G_i| |x_t|</c>; their squares are summed
+    /// in fp64 and the root is rounded once. Experts whose rows have the same bits get the same score.
+    /// </summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="input">Tokens x n, F32, stored by rows.</param>
+    /// <param name="expert">Which expert.</param>
+    /// <param name="routing">Prepared for the layer and the tokens; receives the expert's scores.</param>
+    void Score(GatedLinear layer, in Matrix input, int expert, Routing routing);
+
+    /// <summary>
+    /// Gating: what the chosen experts make of their tokens in their own few dimensions, <c>z = w (Down_i x_t)</c>, or
+    /// <c>w x_t</c> for a dense expert; one row of <see cref="Routing.Inner"/> for each pair of token and expert. The
+    /// error is at most <c>2 (n + 1) 2^-24 w |Down_i| |x_t|</c>.
+    /// </summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="input">Tokens x n, F32, stored by rows.</param>
+    /// <param name="routing">Has chosen (<see cref="Routing.Choose"/>); receives the rows of z.</param>
+    /// <param name="first">First element of z to compute; an expert of smaller rank has fewer.</param>
+    /// <param name="count">Number of elements.</param>
+    void Shrink(GatedLinear layer, in Matrix input, Routing routing, int first, int count);
+
+    /// <summary>
+    /// Gating: the fused product <c>y_t = W x_t + b + sum over t's experts (Up_i z + w Bias_i)</c> for some of the layer's
+    /// outputs. Sums are fp32, in an order that depends on the number of tokens alone: outputs computed in parts have
+    /// the bits of those computed at once, and up to <see cref="GatedLinear.FewTokens"/> tokens each has the bits it
+    /// would have alone. The error is at most <c>2 (n + K) 2^-24</c> times the sum of the terms' magnitudes, with K terms
+    /// of experts and biases. NaN and infinities propagate.
+    /// </summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="input">Tokens x n, F32, stored by rows.</param>
+    /// <param name="routing">Holds the rows of z.</param>
+    /// <param name="first">First output to compute.</param>
+    /// <param name="count">Number of outputs.</param>
+    /// <param name="output">Tokens x m, F32, stored by rows; overlaps no input.</param>
+    void Expand(GatedLinear layer, in Matrix input, Routing routing, int first, int count, in Matrix output);
 }

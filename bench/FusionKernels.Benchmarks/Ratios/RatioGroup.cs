@@ -13,6 +13,7 @@ internal sealed record RatioGroup(string Name, Func<RatioOptions, IEnumerable<Ra
         new("e2e", EndToEnd.Measure),
         new("mergekit", AgainstMergekit.Measure),
         new("gemm", Products.Measure),
+        new("smile", Smile.Measure),
     ];
 
     /// <summary>The <c>ratios</c> mode: prints a JSON line per ratio; notes go to the error stream.</summary>

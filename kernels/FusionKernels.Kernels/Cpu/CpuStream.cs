@@ -8,7 +8,7 @@ namespace FusionKernels.Kernels.Cpu;
 internal sealed unsafe partial class CpuStream<T> : IKernelStream
     where T : struct, ILanes<T>
 {
-    private byte[] _scratch = [];
+    private byte[] _scratch = [], _kept = [];
 
     public void Dispose()
     {
@@ -17,13 +17,18 @@ internal sealed unsafe partial class CpuStream<T> : IKernelStream
     /// <summary>
     /// The stream's scratch memory, 64-byte aligned; it grows when asked for more, then the old contents are lost.
     /// </summary>
-    private byte* Scratch(nint bytes)
+    private byte* Scratch(nint bytes) => Pinned(ref _scratch, bytes);
+
+    /// <summary>More of it, for a kernel that calls another one, which has the scratch memory for itself.</summary>
+    private float* Kept(nint floats) => (float*)Pinned(ref _kept, floats * sizeof(float));
+
+    private static byte* Pinned(ref byte[] memory, nint bytes)
     {
-        if (_scratch.Length < bytes + 63)
-            _scratch = GC.AllocateUninitializedArray<byte>((int)(bytes + 63), pinned: true);
+        if (memory.Length < bytes + 63)
+            memory = GC.AllocateUninitializedArray<byte>(checked((int)(bytes + 63)), pinned: true);
 
         // SAFETY: the array is pinned for its whole life, and this stream keeps it alive.
-        nint address = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_scratch));
+        nint address = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(memory));
         return (byte*)((address + 63) & ~(nint)63);
     }
 }

@@ -84,6 +84,10 @@ public readonly unsafe struct F32x1(float value) : ILanes<F32x1>
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(F32x1 value) => value.Value;
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static F32x1 Abs(F32x1 value) => SplatBits(value.Bits & 0x7FFF_FFFF);
 
     /// <inheritdoc/>

@@ -91,6 +91,10 @@ public readonly unsafe struct F32x16(Vector512<float> value) : ILanes<F32x16>
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(F32x16 value) => F32x8.Sum(new(value.Value.GetLower() + value.Value.GetUpper()));
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static F32x16 Abs(F32x16 value) => new(Vector512.Abs(value.Value));
 
     /// <inheritdoc/>

@@ -91,6 +91,10 @@ public readonly unsafe struct F32x8(Vector256<float> value) : ILanes<F32x8>
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(F32x8 value) => F32x4.Sum(new(value.Value.GetLower() + value.Value.GetUpper()));
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static F32x8 Abs(F32x8 value) => new(Vector256.Abs(value.Value));
 
     /// <inheritdoc/>

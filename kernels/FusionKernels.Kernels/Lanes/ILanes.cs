@@ -50,6 +50,9 @@ public unsafe interface ILanes<TSelf>
     /// <summary>Quotient per lane.</summary>
     static abstract TSelf operator /(TSelf left, TSelf right);
 
+    /// <summary>The sum of all lanes: the upper half is added to the lower one until one lane is left.</summary>
+    static abstract float Sum(TSelf value);
+
     /// <summary>Magnitude per lane: the sign bit cleared.</summary>
     static abstract TSelf Abs(TSelf value);
 
