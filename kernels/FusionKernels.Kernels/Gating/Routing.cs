@@ -16,7 +16,7 @@ public sealed unsafe class Routing
     /// <summary>How many tokens.</summary>
     public int Tokens { get; private set; }
 
-    /// <summary>r, tokens x experts. Not filled where the layer has less than two experts.</summary>
+    /// <summary>r, tokens x experts. A single expert's are 1, without having been computed.</summary>
     public Span<float> Scores => _scores.AsSpan(0, Tokens * _experts);
 
     /// <summary>softmax(r), tokens x experts.</summary>
@@ -74,13 +74,12 @@ public sealed unsafe class Routing
     /// </summary>
     public void Choose()
     {
+        if (_experts == 1)
+            Scores.Fill(1);
         for (int token = 0; token < Tokens && _topK > 0; token++)
         {
             Span<float> probabilities = _probabilities.AsSpan(token * _experts, _experts);
-            if (_experts == 1)
-                probabilities[0] = 1;
-            else
-                Softmax(_scores.AsSpan(token * _experts, _experts), probabilities);
+            Softmax(_scores.AsSpan(token * _experts, _experts), probabilities);
             TakeLargest(probabilities, _chosen.AsSpan(token * _topK, _topK), _weights.AsSpan(token * _topK, _topK));
         }
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using FusionKernels.Kernels;
+using FusionKernels.Kernels.Cpu;
 
 namespace FusionKernels.Tests.Golden;
 
@@ -13,6 +14,7 @@ internal sealed class KernelGoldenTests : GoldenFixture
         ["ties"] = Ties,
         ["emr"] = Emr,
         ["slerp"] = Slerp,
+        ["smile_linear"] = SmileLinear,
         ["misc/task_arithmetic"] = c => PerTensor(
             c, "task_arithmetic", "task_arithmetic", 3, ("weight", 1), ("lambda", c.Number("task_arithmetic_scale"))),
         ["misc/model_stock"] = c => PerTensor(c, "model_stock", "model_stock", 3),
@@ -196,6 +198,40 @@ internal sealed class KernelGoldenTests : GoldenFixture
         };
     }
 
+    // The factors are those expected of the construction; what is decided here is the forward pass.
+    private static unsafe Dictionary<string, double[]> SmileLinear(KernelCase c)
+    {
+        if (!c.Has("gate"))
+            Assert.Ignore("no construction of SMILE's factors");
+        int count = (int)c.Integer("num_experts"), topK = (int)c.Integer("top_k"), rank = (int)c.Integer("gate_k");
+        using var memory = new PinnedTensors();
+        Matrix weights = memory.Matrix(c.Input("w0")), gate = memory.Matrix(c.Output("gate"));
+        Matrix input = memory.Floats(c.Input("x"));
+        bool bias = c.Parameter("bias").GetBoolean(), dense = c.Parameter("k").GetInt32() <= 0;
+        Expert[] experts = [.. Enumerable.Range(0, count).Select(i => new Expert(
+            dense ? memory.Difference(c.Input($"w.{i}"), c.Input("w0")) : memory.Matrix(c.Output($"u.{i}")))
+        {
+            Down = dense ? default : memory.Matrix(c.Output($"svh.{i}")),
+            Gate = gate.SliceRows(i * rank, rank),
+            Bias = bias ? memory.Operand(c.Output($"db.{i}")) : default,
+        })];
+        var layer = new GatedLinear(weights, bias ? memory.Operand(c.Input("b0")) : default, experts, topK);
+        using var backend = new CpuBackend();
+        using var team = new StreamTeam(backend, 2);
+        var forward = new GatedForward(team);
+        var y = new float[input.Rows * layer.Outputs];
+        fixed (float* output = y)
+            forward.Run(layer, input, new Matrix(new Operand(ElementType.F32, output), input.Rows, layer.Outputs));
+        return new()
+        {
+            ["y"] = Doubles(y),
+            ["router_logits"] = Doubles(forward.Routing.Scores.ToArray()),
+            ["router_probs"] = Doubles(forward.Routing.Probabilities.ToArray()),
+            ["topk_idx"] = Array.ConvertAll(forward.Routing.Chosen.ToArray(), e => (double)e),
+            ["topk_weight"] = Doubles(forward.Routing.Weights.ToArray()),
+        };
+    }
+
     private static Dictionary<string, double[]> PerTensor(
         KernelCase c, string output, string method, int tasks, params (string Name, double Value)[] parameters) =>
         c.TensorNames("base").ToDictionary(t => $"{output}.{t}", t => Doubles(
@@ -215,6 +251,10 @@ internal sealed class KernelGoldenTests : GoldenFixture
         public ulong Integer(string name) => Parameter(name).GetUInt64();
 
         public GoldenTensor Input(string name) => file["in." + name];
+
+        public GoldenTensor Output(string name) => file["out." + name];
+
+        public bool Has(string output) => file.Names.Contains("out." + output);
 
         public double[] Expected(string name) => file["out." + name].Values;
 
