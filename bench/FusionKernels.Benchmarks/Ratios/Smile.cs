@@ -27,7 +27,7 @@ internal static class Smile
         var plain = new GatedLinear(memory.Weights, default, [], 0);
         var smile = new GatedLinear(memory.Weights, default, memory.Experts, 1);
         var forward = new GatedForward(team);
-        Matrix one = memory.Input.SliceRows(0, 1), oneOutput = memory.Output.SliceRows(0, 1);
+        Matrix one = memory.Input.View.SliceRows(0, 1), oneOutput = memory.Output.View.SliceRows(0, 1);
 
         yield return Compare(
             "decode", 1 / 1.10, "the same without experts, 1 token", DecodeRepetitions,
@@ -35,8 +35,8 @@ internal static class Smile
         Check(memory, forward.Routing, 1);
         yield return Compare(
             "prefill", 1 / 1.15, "W's product alone, 256 tokens", 1,
-            () => team.Multiply(memory.Input, memory.Weights.Transposed, memory.Output),
-            () => forward.Run(smile, memory.Input, memory.Output));
+            () => team.Multiply(memory.Input.View, memory.Weights.Transposed, memory.Output.View),
+            () => forward.Run(smile, memory.Input.View, memory.Output.View));
         Check(memory, forward.Routing, Memory.Tokens);
         yield return Compare(
             "bandwidth", 0.80, "reading W, 1 token, no experts", DecodeRepetitions,
@@ -62,7 +62,7 @@ internal static class Smile
     }
 
     /// <summary>Some outputs of the last pass again, in doubles.</summary>
-    private static unsafe void Check(Memory memory, Routing routing, int tokens)
+    private static void Check(Memory memory, Routing routing, int tokens)
     {
         for (int i = 0; i < 64; i++)
         {
@@ -79,11 +79,11 @@ internal static class Smile
                 Add(memory.Bf16(expert.Up, output, r) * inner);
             }
 
-            float computed = ((float*)memory.Output.Data.Address)[((long)token * Outputs) + output];
+            float computed = memory.Output[token, output];
             if (!(Math.Abs(computed - sum) <= 1e-5 * size))
                 throw new WrongResultException($"smile: token {token}, output {output} is {computed}, not {sum}");
 
-            double X(int k) => ((float*)memory.Input.Data.Address)[((long)token * Inputs) + k];
+            double X(int k) => memory.Input[token, k];
 
             void Add(double term) => (sum, size) = (sum + term, size + Math.Abs(term));
         }
@@ -99,7 +99,6 @@ internal static class Smile
 
         private const int BlockBytes = 1 << 20;
         private readonly List<nint> _allocations = [];
-        private int _stream;
 
         public Memory()
         {
@@ -109,18 +108,17 @@ internal static class Smile
                 Down = Random(Rank, Inputs),
                 Gate = Random(GateRank, Inputs),
             })];
-            Input = new Matrix(New(ElementType.F32, Tokens * Inputs), Tokens, Inputs);
-            Normals.Fill(new Span<float>((void*)Input.Data.Address, Tokens * Inputs), Normals.Seed(-1));
-            Output = new Matrix(New(ElementType.F32, Tokens * Outputs), Tokens, Outputs);
+            for (int token = 0; token < Tokens; token++)
+                Normals.Fill(Input.Row(token), Normals.Seed(-1, token));
         }
 
         public Matrix Weights { get; }
 
         public Expert[] Experts { get; }
 
-        public Matrix Input { get; }
+        public DenseMatrix<float> Input { get; } = new(Tokens, Inputs);
 
-        public Matrix Output { get; }
+        public DenseMatrix<float> Output { get; } = new(Tokens, Outputs);
 
         /// <summary>Loads every register of a block once, in four independent sums.</summary>
         public void ReadBlock(IKernelStream stream, int block)
@@ -143,24 +141,20 @@ internal static class Smile
 
         public void Dispose()
         {
+            Input.Dispose();
+            Output.Dispose();
             foreach (nint allocation in _allocations)
                 NativeMemory.AlignedFree((void*)allocation);
         }
 
         private Matrix Random(int rows, int columns)
         {
-            Operand operand = New(ElementType.BF16, rows * columns);
             float[] values = new float[rows * columns];
-            Normals.Fill(values, Normals.Seed(_stream++));
-            Ratios.Bf16.Round(values, new Span<ushort>((void*)operand.Address, values.Length));
-            return new Matrix(operand, rows, columns);
-        }
-
-        private Operand New(ElementType type, int elements)
-        {
-            void* address = NativeMemory.AlignedAlloc((nuint)elements * (nuint)type.Size(), 4096);
+            Normals.Fill(values, Normals.Seed(_allocations.Count));
+            void* address = NativeMemory.AlignedAlloc((nuint)values.Length * sizeof(ushort), 4096);
             _allocations.Add((nint)address);
-            return new Operand(type, address);
+            Ratios.Bf16.Round(values, new Span<ushort>(address, values.Length));
+            return new Matrix(new Operand(ElementType.BF16, address), rows, columns);
         }
     }
 }

@@ -8,14 +8,15 @@ namespace FusionKernels.Kernels;
 public sealed class GatedForward
 {
     // A part of a pass over few tokens is as many rows as have so many bytes, in whole groups of rows: long enough to
-    // outweigh its handing out, short enough that no stream waits long for the last one.
+    // outweigh its handing out, short enough that no stream waits long for the last one. What is one part is computed
+    // without waking anybody.
     private const int PartBytes = 1 << 19, Group = 16;
 
     private readonly IStreamTeam _team;
     private readonly Action<IKernelStream, int> _score, _shrink, _expand;
     private GatedLinear _layer = null!;
     private Matrix _input, _output;
-    private int _shrinkPart, _expandPart;
+    private int _scorePart, _shrinkPart, _expandPart;
 
     /// <summary>Passes by a team.</summary>
     /// <param name="team">Whose streams compute; must outlive this object.</param>
@@ -23,7 +24,12 @@ public sealed class GatedForward
     {
         ArgumentNullException.ThrowIfNull(team);
         _team = team;
-        _score = (stream, expert) => stream.Score(_layer, _input, expert, Routing);
+        _score = (stream, part) =>
+        {
+            int first = part * _scorePart, end = first + Count(part, _scorePart, _layer.Experts.Length);
+            for (int expert = first; expert < end; expert++)
+                stream.Score(_layer, _input, expert, Routing);
+        };
         _shrink = (stream, part) => stream.Shrink(
             _layer, _input, Routing, part * _shrinkPart, Count(part, _shrinkPart, _layer.InnerWidth));
         _expand = (stream, part) => stream.Expand(
@@ -46,7 +52,11 @@ public sealed class GatedForward
         (_layer, _input, _output) = (layer, input, output);
         Routing.Prepare(layer, input.Rows);
         if (layer.Experts.Length > 1)
-            _team.Run(layer.Experts.Length, _score);
+        {
+            _scorePart = ScorePart(layer.Experts[0].Gate);
+            _team.Run(Parts(layer.Experts.Length, _scorePart), _score);
+        }
+
         Routing.Choose();
         _shrinkPart = Part(layer.InnerWidth);
         _team.Run(Parts(layer.InnerWidth, _shrinkPart), _shrink);
@@ -54,11 +64,19 @@ public sealed class GatedForward
         _team.Run(Parts(layer.Outputs, _expandPart), _expand);
     }
 
-    // With many tokens each part packs all of them: as few parts as there are streams.
+    // In experts. With many tokens each is work enough.
+    private int ScorePart(in Matrix gate)
+    {
+        long bytes = (long)gate.Rows * gate.Columns * gate.Data.Type.Size();
+        return _input.Rows <= GatedLinear.FewTokens ? (int)Math.Max(1, PartBytes / Math.Max(1, bytes)) : 1;
+    }
+
+    // In rows. With many tokens each part packs all of them: as few parts as there are streams.
     private int Part(int rows)
     {
+        long rowBytes = (long)_layer.Inputs * _layer.Weights.Data.Type.Size();
         int part = _input.Rows <= GatedLinear.FewTokens
-            ? PartBytes / Math.Max(1, _layer.Inputs * _layer.Weights.Data.Type.Size())
+            ? (int)(PartBytes / Math.Max(1, rowBytes))
             : (rows + _team.Count - 1) / _team.Count;
         return Math.Max(1, (part + Group - 1) / Group) * Group;
     }
