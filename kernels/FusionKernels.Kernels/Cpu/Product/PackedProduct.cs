@@ -223,13 +223,20 @@ internal readonly unsafe struct PackedProduct<TLanes, T, TScalar>
                 TScalar* left = _packedLeft + (group * LeftByRows.Row);
                 int height = Math.Min(Group, rows - group), stride = Width(width);
                 PrefetchOutput(row + group, height, column + first, width);
+
+                // A whole tile goes where it belongs, others through memory of the tile's shape.
+                bool whole = height == Group && width == stride && _output.IsRowMajor;
+                Tile tile = whole
+                    ? new Tile(Address(_output, row + group, column + first), _output.RowStride, add: !write)
+                    : new Tile(_tile, stride, add: false);
                 if (stride == PanelWidth)
-                    SumTile<ThreeLanes<T, TScalar>, TLayout>(left, panel, steps, height);
+                    SumTile<ThreeLanes<T, TScalar>, TLayout>(left, panel, steps, height, tile);
                 else if (stride == 2 * T.Count)
-                    SumTile<TwoLanes<T, TScalar>, TLayout>(left, panel, steps, height);
+                    SumTile<TwoLanes<T, TScalar>, TLayout>(left, panel, steps, height, tile);
                 else
-                    SumTile<T, TLayout>(left, panel, steps, height);
-                PutTile(row + group, height, column + first, width, stride, write);
+                    SumTile<T, TLayout>(left, panel, steps, height, tile);
+                if (!whole)
+                    PutTile(row + group, height, column + first, width, stride, write);
             }
         }
     }
@@ -238,19 +245,20 @@ internal readonly unsafe struct PackedProduct<TLanes, T, TScalar>
     /// The tile's sums: eight rows at a time where the registers hold them, else four; a short group needs only four.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void SumTile<TRow, TLayout>(TScalar* left, TScalar* panel, int steps, int height)
+    private static void SumTile<TRow, TLayout>(
+        TScalar* left, TScalar* panel, int steps, int height, Tile tile)
         where TRow : struct, IProductLanes<TRow, TScalar>
         where TLayout : struct, ILeftLayout
     {
         if (T.Count * sizeof(TScalar) == 64 && height > 4)
         {
-            SumEight<TRow, TLayout>(left, panel, steps, _tile);
+            SumEight<TRow, TLayout>(left, panel, steps, tile);
             return;
         }
 
-        SumFour<TRow, TLayout>(left, panel, steps, _tile);
+        SumFour<TRow, TLayout>(left, panel, steps, tile);
         if (height > 4)
-            SumFour<TRow, TLayout>(left + (4 * TLayout.Row), panel, steps, _tile + (4 * TRow.Count));
+            SumFour<TRow, TLayout>(left + (4 * TLayout.Row), panel, steps, tile.LowerHalf);
     }
 
     // Lane j of the row that starts at panel + k * Count is column j. Per step of k one row of the panel is loaded, and
@@ -258,7 +266,7 @@ internal readonly unsafe struct PackedProduct<TLanes, T, TScalar>
     // 512-bit registers a row, so that neither the loads nor the latency of the 24 chains of sums hold them up.
     // SAFETY: the panel holds steps rows of TRow.Count, the group its rows in TLayout's places, the tile eight rows.
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
-    private static void SumEight<TRow, TLayout>(TScalar* left, TScalar* panel, nint steps, TScalar* tile)
+    private static void SumEight<TRow, TLayout>(TScalar* left, TScalar* panel, nint steps, Tile tile)
         where TRow : struct, IProductLanes<TRow, TScalar>
         where TLayout : struct, ILeftLayout
     {
@@ -277,20 +285,20 @@ internal readonly unsafe struct PackedProduct<TLanes, T, TScalar>
             sum7 = TRow.MultiplyAdd(left[7 * TLayout.Row], right, sum7);
         }
 
-        TRow.Store(sum0, tile);
-        TRow.Store(sum1, tile + TRow.Count);
-        TRow.Store(sum2, tile + (2 * TRow.Count));
-        TRow.Store(sum3, tile + (3 * TRow.Count));
-        TRow.Store(sum4, tile + (4 * TRow.Count));
-        TRow.Store(sum5, tile + (5 * TRow.Count));
-        TRow.Store(sum6, tile + (6 * TRow.Count));
-        TRow.Store(sum7, tile + (7 * TRow.Count));
+        tile.Put(0, sum0);
+        tile.Put(1, sum1);
+        tile.Put(2, sum2);
+        tile.Put(3, sum3);
+        tile.Put(4, sum4);
+        tile.Put(5, sum5);
+        tile.Put(6, sum6);
+        tile.Put(7, sum7);
     }
 
     // As above: twelve sums, three registers of the panel and one of the left fill the sixteen that 128- and 256-bit
     // instructions have.
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
-    private static void SumFour<TRow, TLayout>(TScalar* left, TScalar* panel, nint steps, TScalar* tile)
+    private static void SumFour<TRow, TLayout>(TScalar* left, TScalar* panel, nint steps, Tile tile)
         where TRow : struct, IProductLanes<TRow, TScalar>
         where TLayout : struct, ILeftLayout
     {
@@ -304,10 +312,10 @@ internal readonly unsafe struct PackedProduct<TLanes, T, TScalar>
             sum3 = TRow.MultiplyAdd(left[3 * TLayout.Row], right, sum3);
         }
 
-        TRow.Store(sum0, tile);
-        TRow.Store(sum1, tile + TRow.Count);
-        TRow.Store(sum2, tile + (2 * TRow.Count));
-        TRow.Store(sum3, tile + (3 * TRow.Count));
+        tile.Put(0, sum0);
+        tile.Put(1, sum1);
+        tile.Put(2, sum2);
+        tile.Put(3, sum3);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -434,6 +442,26 @@ internal readonly unsafe struct PackedProduct<TLanes, T, TScalar>
 
     private static TScalar* Address(in Matrix matrix, int row, int column) => (TScalar*)matrix.Data.Address
         + (row * matrix.RowStride) + (column * matrix.ColumnStride);
+
+    /// <summary>Where a tile's sums go.</summary>
+    private readonly struct Tile(TScalar* first, nint stride, bool add)
+    {
+        private readonly TScalar* _first = first;
+        private readonly nint _stride = stride;
+        private readonly bool _add = add;
+
+        /// <summary>The rows from the fifth on.</summary>
+        public Tile LowerHalf => new(_first + (4 * _stride), _stride, _add);
+
+        // 1 * sum + old has the bits of sum + old.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Put<TRow>(int row, TRow sum)
+            where TRow : struct, IProductLanes<TRow, TScalar>
+        {
+            TScalar* target = _first + (row * _stride);
+            TRow.Store(_add ? TRow.MultiplyAdd(TScalar.One, sum, TRow.Load(target)) : sum, target);
+        }
+    }
 
     /// <summary>Eight elements that move at once.</summary>
     [InlineArray(Group)]
