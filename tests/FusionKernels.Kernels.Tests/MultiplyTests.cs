@@ -122,13 +122,13 @@ public sealed unsafe class MultiplyTests(int width)
         foreach (ElementType type in new[] { ElementType.F32, ElementType.F64 })
         {
             Matrix whole = matrices.New(type, 150, 170, gap: 1), parts = matrices.New(type, 150, 170, byColumns: true);
-            _stream.Multiply(left, right, whole);
+            _stream.Multiply(left, right, whole, 0.3);
             foreach ((int row, int rows) in new[] { (0, 1), (1, 70), (71, 79) })
             {
                 foreach ((int column, int columns) in new[] { (0, 129), (129, 1), (130, 40) })
                 {
                     Matrix part = parts.Slice(row, column, rows, columns);
-                    _stream.Multiply(left.SliceRows(row, rows), right.Slice(0, column, 1030, columns), part);
+                    _stream.Multiply(left.SliceRows(row, rows), right.Slice(0, column, 1030, columns), part, 0.3);
                 }
             }
 

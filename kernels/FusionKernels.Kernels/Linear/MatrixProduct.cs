@@ -6,8 +6,8 @@ namespace FusionKernels.Kernels;
 /// </summary>
 public static class MatrixProduct
 {
-    // What a part's length is a multiple of: whole tiles, whatever the width.
-    private const int Grain = 48;
+    // What a part's length is a multiple of: whole registers; and for a Gram, whose parts all pack most of x, more.
+    private const int Grain = 16, GramGrain = 48;
 
     /// <summary>
     /// <c>output = alpha * left * right + beta * output</c>, as <see cref="IKernelStream.Multiply"/>.
@@ -24,7 +24,7 @@ public static class MatrixProduct
         Matrix.CheckProduct(left, right, output);
         if (output.Columns > output.Rows)
             (left, right, output) = (right.Transposed, left.Transposed, output.Transposed);
-        int part = PartLength(output.Rows, team.Count);
+        int part = PartLength(output.Rows, team.Count, Grain);
         team.Run(Parts(output.Rows, part), (stream, i) =>
         {
             int first = i * part, rows = Math.Min(part, output.Rows - first);
@@ -44,7 +44,7 @@ public static class MatrixProduct
         Matrix.CheckProduct(x.Transposed, x, output);
 
         // The first rows are the longest: several parts a member even the work out.
-        int n = x.Columns, part = PartLength(n, 4 * team.Count);
+        int n = x.Columns, part = PartLength(n, 4 * team.Count, GramGrain);
         team.Run(Parts(n, part), (stream, i) =>
         {
             int first = i * part, rows = Math.Min(part, n - first), columns = n - first;
@@ -76,11 +76,9 @@ public static class MatrixProduct
         }
     }
 
-    private static int PartLength(int length, int parts)
-    {
-        int part = (length + parts - 1) / parts;
-        return Math.Max(1, (part + Grain - 1) / Grain) * Grain;
-    }
+    private static int PartLength(int length, int parts, int grain) =>
+        Math.Max(1, Parts(Parts(length, parts), grain)) * grain;
 
+    /// <summary>How many parts of a length cover another.</summary>
     private static int Parts(int length, int part) => (length + part - 1) / part;
 }

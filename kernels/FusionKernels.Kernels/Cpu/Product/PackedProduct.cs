@@ -17,7 +17,7 @@ namespace FusionKernels.Kernels.Cpu;
 /// <typeparam name="TLanes">The lanes that read storage types.</typeparam>
 /// <typeparam name="T">A register's lanes.</typeparam>
 /// <typeparam name="TScalar">float or double: what products are summed in.</typeparam>
-internal readonly unsafe struct PackedProduct<TLanes, T, TScalar>
+internal readonly unsafe partial struct PackedProduct<TLanes, T, TScalar>
     where TLanes : struct, ILanes<TLanes>
     where T : struct, IProductLanes<T, TScalar>
     where TScalar : unmanaged, INumber<TScalar>
@@ -44,7 +44,7 @@ internal readonly unsafe struct PackedProduct<TLanes, T, TScalar>
 
         // Only a right matrix that is stored by columns is transposed while it is packed. With few left rows it is
         // cheaper to transpose those, and the tiles on their way out.
-        if (!_right.IsRowMajor && _left.Rows <= 64 && _right.Columns > 2 * _left.Rows)
+        if (!_right.IsRowMajor && _left.Rows <= LeftRows && _right.Columns > 2 * _left.Rows)
             (_left, _right, _output) = (_right.Transposed, _left.Transposed, _output.Transposed);
         (_alpha, _beta) = (TScalar.CreateTruncating(alpha), TScalar.CreateTruncating(beta));
         _tile = (TScalar*)scratch;
@@ -75,6 +75,8 @@ internal readonly unsafe struct PackedProduct<TLanes, T, TScalar>
     // Blocks of right columns, of depth, of left rows, then panels by groups. The first block of the depth writes the
     // output (which was scaled by beta unless it is not to be read), the others add to it. With no depth at all one
     // block of zero steps still writes.
+    // SAFETY: here and in all that is called, an address lies in one of the matrices, whose shapes were checked against
+    // each other, or within the lengths that Scratch adds up.
     public void Run()
     {
         bool overwrite = TScalar.IsZero(_beta);
@@ -114,102 +116,6 @@ internal readonly unsafe struct PackedProduct<TLanes, T, TScalar>
         }
     }
 
-    /// <summary>
-    /// Panels of <see cref="PanelWidth"/> columns, the last one of as many whole registers as it needs; within a panel
-    /// row by row.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void PackRight(int step, int steps, int column, int columns)
-    {
-        for (int first = 0; !_right.IsRowMajor && first < columns; first += PanelWidth)
-            PackColumns(step, steps, column + first, Math.Min(PanelWidth, columns - first), Panel(first, steps));
-
-        int whole = columns / PanelWidth * PanelWidth, rest = columns - whole, width = Width(rest);
-        for (int k = 0; _right.IsRowMajor && k < steps; k++)
-        {
-            TScalar* line = Lines(_right, step + k, column, 1, columns, out _);
-            for (int first = 0; first < whole; first += PanelWidth)
-            {
-                TScalar* target = Panel(first, steps) + (k * PanelWidth);
-                ThreeLanes<T, TScalar>.Store(ThreeLanes<T, TScalar>.Load(line + first), target);
-            }
-
-            if (rest > 0)
-                CopyPadded(line + whole, rest, Panel(whole, steps) + (k * width), width);
-        }
-    }
-
-    /// <summary>A panel of a right matrix whose columns are stored as lines: lines in, rows of the panel out.</summary>
-    private void PackColumns(int step, int steps, int column, int columns, TScalar* panel)
-    {
-        int width = Width(columns);
-        if (columns < width)
-            new Span<TScalar>(panel, steps * width).Clear();
-        for (int first = 0; first < columns; first += Group)
-        {
-            int lines = Math.Min(Group, columns - first);
-            TScalar* source = Lines(_right.Transposed, column + first, step, lines, steps, out nint stride);
-            Transpose(source, stride, lines, steps, panel + first, width);
-        }
-    }
-
-    // Squares of 8 x 8, by shuffles where there is an instruction set for them; what is left over element by element.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Transpose(TScalar* source, nint stride, int lines, int length, TScalar* target, nint width)
-    {
-        int first = 0;
-        if (typeof(TScalar) == typeof(float) && Avx.IsSupported && lines == Group)
-        {
-            for (; first <= length - Group; first += Group)
-                Square.Transpose((float*)source + first, stride, (float*)target + (first * width), width);
-        }
-
-        for (int i = first; i < length; i++)
-        {
-            for (int line = 0; line < lines; line++)
-                target[(i * width) + line] = source[(line * stride) + i];
-        }
-    }
-
-    /// <summary>Groups of eight rows, the last padded with zeros, scaled by alpha.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void PackLeft(int row, int rows, int step, int steps)
-    {
-        int padded = (rows + Group - 1) / Group * Group;
-        if (_left.IsRowMajor)
-        {
-            for (int i = 0; i < rows; i++)
-            {
-                Prefetch(_left, row + Math.Min(i + 2, rows - 1), step, steps);
-                Read(_left, row + i, step, steps, _packedLeft + (i * LeftByRows.Row));
-            }
-
-            for (int i = rows; i < padded; i++)
-                new Span<TScalar>(_packedLeft + (i * LeftByRows.Row), steps).Clear();
-        }
-        else
-        {
-            Matrix left = _left.Transposed;
-            for (int k = 0; k < steps; k++)
-            {
-                Prefetch(left, step + Math.Min(k + Group, steps - 1), row, rows);
-                TScalar* line = Lines(left, step + k, row, 1, rows, out _);
-                TScalar* target = _packedLeft + (k * Group);
-                int first = 0;
-                for (; first <= rows - Group; first += Group, target += Group * LeftByRows.Row)
-                    *(Eight*)target = *(Eight*)(line + first);
-                if (first < rows)
-                    CopyPadded(line + first, rows - first, target, Group);
-            }
-        }
-
-        if (_alpha != TScalar.One)
-        {
-            var all = new Span<TScalar>(_packedLeft, padded * (int)LeftByRows.Row);
-            TensorPrimitives.Multiply(all, _alpha, all);
-        }
-    }
-
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Multiply<TLayout>(int row, int rows, int column, int columns, int steps, bool write)
         where TLayout : struct, ILeftLayout
@@ -227,8 +133,8 @@ internal readonly unsafe struct PackedProduct<TLanes, T, TScalar>
                 // A whole tile goes where it belongs, others through memory of the tile's shape.
                 bool whole = height == Group && width == stride && _output.IsRowMajor;
                 Tile tile = whole
-                    ? new Tile(Address(_output, row + group, column + first), _output.RowStride, add: !write)
-                    : new Tile(_tile, stride, add: false);
+                    ? new Tile(Address(_output, row + group, column + first), _output.RowStride, _alpha, add: !write)
+                    : new Tile(_tile, stride, _alpha, add: false);
                 if (stride == PanelWidth)
                     SumTile<ThreeLanes<T, TScalar>, TLayout>(left, panel, steps, height, tile);
                 else if (stride == 2 * T.Count)
@@ -357,53 +263,6 @@ internal readonly unsafe struct PackedProduct<TLanes, T, TScalar>
 
     private TScalar* Panel(int column, int steps) => _packedRight + ((nint)column * steps);
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void CopyPadded(TScalar* source, int length, TScalar* target, int padded)
-    {
-        new Span<TScalar>(source, length).CopyTo(new Span<TScalar>(target, length));
-        new Span<TScalar>(target + length, padded - length).Clear();
-    }
-
-    /// <summary>
-    /// Lines of a row-major matrix: where they are if they can be used as they are, else read into scratch memory.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private TScalar* Lines(in Matrix matrix, int row, int column, int count, int length, out nint stride)
-    {
-        if (IsPlain(matrix))
-        {
-            stride = matrix.RowStride;
-            return Address(matrix, row, column);
-        }
-
-        stride = length;
-        for (int i = 0; i < count; i++)
-            Read(matrix, row + i, column, length, _lines + (i * stride));
-        return _lines;
-    }
-
-    /// <summary>A part of a row of a row-major matrix as TScalar, its base subtracted.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Read(in Matrix matrix, int row, int column, int length, TScalar* target)
-    {
-        if (IsPlain(matrix))
-        {
-            new Span<TScalar>(Address(matrix, row, column), length).CopyTo(new Span<TScalar>(target, length));
-            return;
-        }
-
-        nint skip = (row * matrix.RowStride) + column;
-        float* origin = null, values = typeof(TScalar) == typeof(float) ? (float*)target : _widened;
-        if (matrix.Base.Exists)
-            DeltaTile.Read<TLanes>(matrix.Base.Skip(skip), origin = _widened + RightColumns, length);
-        DeltaTile.Subtract<TLanes>(matrix.Data.Skip(skip), origin, values, length);
-        if (typeof(TScalar) != typeof(float))
-        {
-            var widened = new ReadOnlySpan<float>(values, length);
-            TensorPrimitives.ConvertTruncating(widened, new Span<TScalar>(target, length));
-        }
-    }
-
     /// <summary>
     /// A tile's place in the output, while its sums are on their way: measured 15 % on large products.
     /// </summary>
@@ -417,16 +276,6 @@ internal readonly unsafe struct PackedProduct<TLanes, T, TScalar>
             Prefetch(line, length * sizeof(TScalar));
     }
 
-    /// <summary>A part of a row of a row-major matrix that will be read soon.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Prefetch(in Matrix matrix, int row, int column, int length)
-    {
-        nint skip = (row * matrix.RowStride) + column;
-        Prefetch((void*)matrix.Data.Skip(skip).Address, length * matrix.Data.Type.Size());
-        if (matrix.Base.Exists)
-            Prefetch((void*)matrix.Base.Skip(skip).Address, length * matrix.Base.Type.Size());
-    }
-
     // Only x86 has the instruction; it may name any address.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Prefetch(void* first, int bytes)
@@ -437,37 +286,30 @@ internal readonly unsafe struct PackedProduct<TLanes, T, TScalar>
             Sse.Prefetch0(line);
     }
 
-    private static bool IsPlain(in Matrix matrix) => !matrix.Base.Exists
-        && matrix.Data.Type == (typeof(TScalar) == typeof(float) ? ElementType.F32 : ElementType.F64);
-
     private static TScalar* Address(in Matrix matrix, int row, int column) => (TScalar*)matrix.Data.Address
         + (row * matrix.RowStride) + (column * matrix.ColumnStride);
 
-    /// <summary>Where a tile's sums go.</summary>
-    private readonly struct Tile(TScalar* first, nint stride, bool add)
+    /// <summary>Where a tile's sums go, times alpha.</summary>
+    private readonly struct Tile(TScalar* first, nint stride, TScalar alpha, bool add)
     {
         private readonly TScalar* _first = first;
         private readonly nint _stride = stride;
+        private readonly TScalar _alpha = alpha;
         private readonly bool _add = add;
 
         /// <summary>The rows from the fifth on.</summary>
-        public Tile LowerHalf => new(_first + (4 * _stride), _stride, _add);
+        public Tile LowerHalf => new(_first + (4 * _stride), _stride, _alpha, _add);
 
-        // 1 * sum + old has the bits of sum + old.
+        // alpha * sum + 0 is a product rounded once, and 1 * sum + old a sum.
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public void Put<TRow>(int row, TRow sum)
             where TRow : struct, IProductLanes<TRow, TScalar>
         {
             TScalar* target = _first + (row * _stride);
+            if (_alpha != TScalar.One)
+                sum = TRow.MultiplyAdd(_alpha, sum, default);
             TRow.Store(_add ? TRow.MultiplyAdd(TScalar.One, sum, TRow.Load(target)) : sum, target);
         }
-    }
-
-    /// <summary>Eight elements that move at once.</summary>
-    [InlineArray(Group)]
-    private struct Eight
-    {
-        private TScalar _first;
     }
 
     /// <summary>
