@@ -52,6 +52,32 @@ public class PlannerTests
         Assert.That(InMemoryMerge.Run(recipe, Models([Weight], [Weight]), new MergeOptions { Threads = 1, Lenient = true }), Has.Count.EqualTo(1));
     }
 
+    [TestCase("ties")]
+    [TestCase("dare_ties")]
+    [TestCase("della_linear")]
+    [TestCase("breadcrumbs")]
+    public void A_negative_density_is_refused_with_model_and_tensor(string method)
+    {
+        var recipe = Recipe.For(method).WithBase("base").Add("m0", ("weight", 1.0), ("density", -0.5));
+        Assert.That(
+            Refusal(recipe, Models([Weight], [Weight]), MergeError.Recipe),
+            Is.EqualTo($"{method}: 'density' is at least 0, not -0.5 (m0, {Weight.Name})"));
+    }
+
+    [Test]
+    public void A_slice_without_sources_is_refused() => Assert.That(
+        Refusal(RecipeReader.Parse("merge_method: linear\nslices: [{sources: []}]"), Models([Weight]), MergeError.Recipe),
+        Is.EqualTo("a slice lists no source"));
+
+    [Test]
+    public void An_average_whose_weights_cancel_is_warned_about()
+    {
+        var models = Models([Weight], [Weight], [Weight]);
+        var recipe = Recipe.For("linear").Add("m0", ("weight", 0.5)).Add("m1", ("weight", -0.5));
+        Assert.That(Warnings(recipe, models), Has.One.Contain($"the weights sum to 0 in 1 tensor(s) ({Weight.Name}"));
+        Assert.That(Warnings(recipe.With("normalize", 0), models), Is.Empty);
+    }
+
     [Test]
     public void Too_many_or_too_few_models_are_refused()
     {

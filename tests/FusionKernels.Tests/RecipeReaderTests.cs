@@ -112,6 +112,7 @@ public class RecipeReaderTests
     [TestCase(Minimal + "parameters: {weight: []}", "'weight' is an empty list")]
     [TestCase(Minimal + "parameters: {weight: .nan}", "finite number")]
     [TestCase(Minimal + "parameters: {weight: 1e400}", "finite number")]
+    [TestCase(Minimal + "parameters: {weight: 1e39}", "finite number")]
     [TestCase(Minimal + "parameters: {weight: [1, x]}", "list of finite numbers")]
     [TestCase(Minimal + "parameters: {weight: {filter: a}}", "needs 'value'")]
     [TestCase(Minimal + "parameters: {weight: {value: 1, flter: a}}", "not 'flter'")]
@@ -161,6 +162,19 @@ public class RecipeReaderTests
         Assert.That(read.ChatTemplate, Is.EqualTo(recipe.ChatTemplate));
         Assert.That(read.Tokenizer!.Tokens, Is.EqualTo(recipe.Tokenizer.Tokens));
     }
+
+    [TestCase("yes", 1)]
+    [TestCase("Off", 0)]
+    [TestCase("true", 1)]
+    public void Flags_are_those_of_YAML_1_1(string flag, double expected)
+    {
+        var recipe = RecipeReader.Parse(Minimal + $"parameters: {{normalize: {flag}}}");
+        Assert.That(recipe.Parameters["normalize"].Evaluate("w", 0), Is.EqualTo(expected));
+    }
+
+    [Test]
+    public void A_key_without_a_value_counts_as_absent() =>
+        Assert.That(RecipeReader.Parse(Minimal + "slices: null\nmodules:").Models, Has.Count.EqualTo(1));
 
     [Test]
     public void Deep_nesting_and_size_are_limited()

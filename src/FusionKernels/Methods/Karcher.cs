@@ -20,7 +20,7 @@ public sealed class Karcher : MergeMethod
     /// <inheritdoc/>
     public override IReadOnlyList<Parameter> Parameters { get; } =
     [
-        new("max_iter", ParameterScope.Global, 10, "most steps"),
+        new("max_iter", ParameterScope.Global, 10, "most steps", Least: 0),
         new("tol", ParameterScope.Global, 1e-5, "lengths and angles below it count as none"),
     ];
 

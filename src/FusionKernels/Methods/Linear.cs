@@ -1,5 +1,6 @@
 using FusionKernels.Execution;
 using FusionKernels.Kernels;
+using FusionKernels.Planning;
 
 namespace FusionKernels.Methods;
 
@@ -21,6 +22,18 @@ public sealed class Linear : MergeMethod
         new("weight", ParameterScope.PerModel, null, "the model's weight", Required: true),
         new("normalize", ParameterScope.Global, 1, "divide by the sum of the weights"),
     ];
+
+    /// <inheritdoc/>
+    internal override IEnumerable<string> Warnings(IEnumerable<PlannedTensor> tensors)
+    {
+        var cancelled = tensors
+            .Where(t => t.Parameters["normalize"].Number != 0 && t.Sources.Sum(s => (float)s["weight"]) == 0).ToArray();
+        if (cancelled.Length > 0)
+        {
+            yield return $"{Name}: the weights sum to 0 in {cancelled.Length} tensor(s) ({cancelled[0].Spec.Name}, ...): "
+                + "the average is NaN or infinite, as in mergekit ('normalize: false' takes the sum)";
+        }
+    }
 
     /// <inheritdoc/>
     internal override void MergeTensor(TensorMerge tensor)

@@ -23,7 +23,7 @@ public abstract class TaskVectorMethod : MergeMethod
         new("weight", ParameterScope.PerModel, null, "factor on the model's task vector", Required: true);
 
     private protected static Parameter Density { get; } =
-        new("density", ParameterScope.PerModel, 1, "share of the task vector's elements that is kept");
+        new("density", ParameterScope.PerModel, 1, "share of the task vector's elements that is kept", Least: 0);
 
     private protected static Parameter Lambda { get; } =
         new("lambda", ParameterScope.Global, 1, "factor on the merged task vector");

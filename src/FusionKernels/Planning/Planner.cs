@@ -77,6 +77,8 @@ internal sealed class Planner
     {
         if (slice.Sources.FirstOrDefault(s => s.Layers is null) is { } whole)
             throw new MergeException(MergeError.Recipe, $"the source '{whole.Path}' of a slice needs a 'layer_range'");
+        if (slice.Sources.Count == 0)
+            throw new MergeException(MergeError.Recipe, "a slice lists no source");
         int[] counts = slice.Sources.Select(s => s.Layers!.Value.End - s.Layers.Value.First).Distinct().ToArray();
         return counts is [var layers] ? layers : throw new MergeException(
             MergeError.Recipe, $"all sources of a slice must give the same number of layers, not {string.Join(" and ", counts)}");
@@ -143,7 +145,7 @@ internal sealed class Planner
             if (parameter is not null && (model is null || parameter.Scope == ParameterScope.PerModel))
                 return;
             string message = parameter is null
-                ? $"{_method.Name} has no parameter '{name}'{Spelling.Suggest(name, _method.Parameters.Select(p => p.Name))}"
+                ? $"{_method.Name} has no parameter '{name}'{Spelling.Suggest(name, _method.Parameters.Select(p => p.Name))}{(model is null ? "" : $", set for the model '{model}'")}"
                 : $"'{name}' of {_method.Name} is set for the whole merge, not for the model '{model}'";
             if (!_options.Lenient)
                 throw new MergeException(MergeError.Recipe, message);
@@ -448,6 +450,8 @@ internal sealed class Planner
             }
         }
 
+        string Place() => source is null ? tensor : $"{source.Model.Path}, {tensor}";
+
         double? Number(Parameter parameter)
         {
             try
@@ -457,7 +461,13 @@ internal sealed class Planner
                 {
                     throw new MergeException(
                         MergeError.Recipe,
-                        $"{_method.Name}: the parameter '{parameter.Name}' is missing for {(source is null ? "" : source.Model.Path + ", ")}{tensor}");
+                        $"{_method.Name}: the parameter '{parameter.Name}' is missing for {Place()}");
+                }
+
+                if (value < parameter.Least)
+                {
+                    throw new MergeException(
+                        MergeError.Recipe, $"{_method.Name}: '{parameter.Name}' is at least {parameter.Least}, not {value:R} ({Place()})");
                 }
 
                 return value;

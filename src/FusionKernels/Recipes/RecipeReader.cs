@@ -85,18 +85,18 @@ public static class RecipeReader
 
         // The contents stand at the top, or under modules: default.
         var contents = keys;
-        string[] forms = keys.Select(k => k.Key).Intersect(["models", "slices", "modules"]).ToArray();
+        string[] forms = keys.Where(k => !k.Value.IsNull).Select(k => k.Key).Intersect(["models", "slices", "modules"]).ToArray();
         if (forms.Length != 1)
             throw root.Error("exactly one of 'models', 'slices' and 'modules' must be there");
-        if (Find(keys, "modules") is { } modules)
+        if (Find(keys, "modules") is { IsNull: false } modules)
             contents = reading.Module(modules);
         return new Recipe
         {
             Name = Find(keys, "name") is { IsNull: false } named ? ReadName(named) : null,
             MergeMethod = Find(keys, "merge_method")?.AsText("merge_method") ?? throw root.Error("'merge_method' is missing"),
             BaseModel = Find(keys, "base_model") is { IsNull: false } b ? ReadReference(b, "base_model") : null,
-            Models = Find(contents, "models") is { } models ? reading.Models(models, "models", ModelKeys) : [],
-            Slices = Find(contents, "slices") is { } slices ? reading.Slices(slices) : [],
+            Models = Find(contents, "models") is { IsNull: false } models ? reading.Models(models, "models", ModelKeys) : [],
+            Slices = Find(contents, "slices") is { IsNull: false } slices ? reading.Slices(slices) : [],
             ModuleParameters = ReadParameters(contents == keys ? null : Find(contents, "parameters")),
             Parameters = ReadParameters(Find(keys, "parameters")),
             Dtype = Find(keys, "dtype") is { IsNull: false } d ? d.AsText("dtype") : null,
@@ -120,7 +120,7 @@ public static class RecipeReader
                 throw node.Error("'modules' may only hold 'default': models of several modules are not supported yet");
             var keys = MapOf(module, "the module 'default'");
             RefuseUnknown(keys, ModuleKeys, "a module");
-            if (keys.Count(k => k.Key is "models" or "slices") != 1)
+            if (keys.Count(k => k.Key is "models" or "slices" && !k.Value.IsNull) != 1)
                 throw module.Error("a module has exactly one of 'models' and 'slices'");
             return keys;
         }

@@ -69,17 +69,20 @@ internal sealed class YamlNode
     /// <summary>The scalar as text.</summary>
     public string AsText(string key) => Scalar is not null && !IsNull ? Scalar : throw Error($"'{key}' must be text");
 
-    /// <summary>The scalar as a number; true and false read as 1 and 0. <c>null</c> when it is none.</summary>
+    /// <summary>
+    /// The scalar as a number; YAML 1.1's true, yes and on read as 1, false, no and off as 0. <c>null</c> when it is no
+    /// number, or one that fp32 cannot hold.
+    /// </summary>
     public double? AsNumber()
     {
         if (Scalar is null || Quoted)
             return null;
-        if (Scalar is "true" or "True" or "TRUE")
+        if (Scalar is "true" or "True" or "TRUE" or "yes" or "Yes" or "YES" or "on" or "On" or "ON")
             return 1;
-        if (Scalar is "false" or "False" or "FALSE")
+        if (Scalar is "false" or "False" or "FALSE" or "no" or "No" or "NO" or "off" or "Off" or "OFF")
             return 0;
-        return double.TryParse(Scalar, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) && double.IsFinite(value)
-            ? value : null;
+        return double.TryParse(Scalar, NumberStyles.Float, CultureInfo.InvariantCulture, out double value)
+            && float.IsFinite((float)value) ? value : null;
     }
 
     private static YamlNode Read(Parser parser, string file, int depth)
