@@ -65,9 +65,11 @@ public class PlannerTests
     }
 
     [Test]
-    public void A_slice_without_sources_is_refused() => Assert.That(
-        Refusal(RecipeReader.Parse("merge_method: linear\nslices: [{sources: []}]"), Models([Weight]), MergeError.Recipe),
-        Is.EqualTo("a slice lists no source"));
+    public void A_slice_without_sources_is_refused()
+    {
+        var recipe = RecipeReader.Parse("merge_method: linear\nslices: [{sources: []}]");
+        Assert.That(Refusal(recipe, Models([Weight]), MergeError.Recipe), Is.EqualTo("a slice lists no source"));
+    }
 
     [Test]
     public void An_average_whose_weights_cancel_is_warned_about()

@@ -30,8 +30,9 @@ public sealed class Linear : MergeMethod
             .Where(t => t.Parameters["normalize"].Number != 0 && t.Sources.Sum(s => (float)s["weight"]) == 0).ToArray();
         if (cancelled.Length > 0)
         {
-            yield return $"{Name}: the weights sum to 0 in {cancelled.Length} tensor(s) ({cancelled[0].Spec.Name}, ...): "
-                + "the average is NaN or infinite, as in mergekit ('normalize: false' takes the sum)";
+            yield return $"{Name}: the weights sum to 0 in {cancelled.Length} tensor(s) "
+                + $"({cancelled[0].Spec.Name}, ...): the average is NaN or infinite, as in mergekit "
+                + "('normalize: false' takes the sum)";
         }
     }
 

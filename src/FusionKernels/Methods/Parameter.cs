@@ -17,7 +17,7 @@ public enum ParameterScope
 /// <param name="Meaning">One line for people.</param>
 /// <param name="Required">Whether a recipe must give it (for every model but the base).</param>
 /// <param name="Words">For a choice, the words it takes, the default first; else <c>null</c>.</param>
-/// <param name="Least">The least number that makes sense, or <c>null</c>; a recipe with a smaller one is refused.</param>
+/// <param name="Least">The least number that makes sense, or <c>null</c>; smaller ones are refused.</param>
 public sealed record Parameter(
     string Name,
     ParameterScope Scope,

@@ -144,8 +144,10 @@ internal sealed class Planner
             var parameter = _method.Parameters.FirstOrDefault(p => p.Name == name);
             if (parameter is not null && (model is null || parameter.Scope == ParameterScope.PerModel))
                 return;
+            string suggestion = Spelling.Suggest(name, _method.Parameters.Select(p => p.Name));
+            string place = model is null ? "" : $", set for the model '{model}'";
             string message = parameter is null
-                ? $"{_method.Name} has no parameter '{name}'{Spelling.Suggest(name, _method.Parameters.Select(p => p.Name))}{(model is null ? "" : $", set for the model '{model}'")}"
+                ? $"{_method.Name} has no parameter '{name}'{suggestion}{place}"
                 : $"'{name}' of {_method.Name} is set for the whole merge, not for the model '{model}'";
             if (!_options.Lenient)
                 throw new MergeException(MergeError.Recipe, message);
@@ -467,7 +469,8 @@ internal sealed class Planner
                 if (value < parameter.Least)
                 {
                     throw new MergeException(
-                        MergeError.Recipe, $"{_method.Name}: '{parameter.Name}' is at least {parameter.Least}, not {value:R} ({Place()})");
+                        MergeError.Recipe,
+                        $"{_method.Name}: '{parameter.Name}' is at least {parameter.Least}, not {value:R} ({Place()})");
                 }
 
                 return value;

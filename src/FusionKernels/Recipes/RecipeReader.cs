@@ -85,7 +85,8 @@ public static class RecipeReader
 
         // The contents stand at the top, or under modules: default.
         var contents = keys;
-        string[] forms = keys.Where(k => !k.Value.IsNull).Select(k => k.Key).Intersect(["models", "slices", "modules"]).ToArray();
+        string[] forms = keys.Where(k => !k.Value.IsNull).Select(k => k.Key)
+            .Intersect(["models", "slices", "modules"]).ToArray();
         if (forms.Length != 1)
             throw root.Error("exactly one of 'models', 'slices' and 'modules' must be there");
         if (Find(keys, "modules") is { IsNull: false } modules)
@@ -95,7 +96,8 @@ public static class RecipeReader
             Name = Find(keys, "name") is { IsNull: false } named ? ReadName(named) : null,
             MergeMethod = Find(keys, "merge_method")?.AsText("merge_method") ?? throw root.Error("'merge_method' is missing"),
             BaseModel = Find(keys, "base_model") is { IsNull: false } b ? ReadReference(b, "base_model") : null,
-            Models = Find(contents, "models") is { IsNull: false } models ? reading.Models(models, "models", ModelKeys) : [],
+            Models = Find(contents, "models") is { IsNull: false } models
+                ? reading.Models(models, "models", ModelKeys) : [],
             Slices = Find(contents, "slices") is { IsNull: false } slices ? reading.Slices(slices) : [],
             ModuleParameters = ReadParameters(contents == keys ? null : Find(contents, "parameters")),
             Parameters = ReadParameters(Find(keys, "parameters")),
