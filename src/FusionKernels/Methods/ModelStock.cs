@@ -29,18 +29,21 @@ public sealed class ModelStock : MergeMethod
         new("filter_wise", ParameterScope.Global, 0, "one t per row instead of one per tensor"),
     ];
 
+    // Below it, t is a rounding error's inverse.
+    private const double SmallestDivisor = 1e-6;
+
     /// <inheritdoc/>
     internal override void MergeTensor(TensorMerge tensor)
     {
         // t mean(w_i) + (1-t) w_0 = w_0 + sum_i (t/K) delta_i
         var sources = tensor.Models.Select(m => new MergeSource(m.Input)).ToArray();
         if (tensor.Flag("filter_wise") && tensor.Shape.Count > 1)
-            tensor.CombineRows(sources, tensor.GramRows(sources).Select(gram => Coefficients(gram, sources.Length)).ToArray());
+            tensor.CombineRows(sources, tensor.GramRows(sources).Select(gram => Coefficients(tensor, gram, sources.Length)).ToArray());
         else
-            tensor.CombineSpan(sources, Coefficients(tensor.Gram(sources, deltas: true), sources.Length));
+            tensor.CombineSpan(sources, Coefficients(tensor, tensor.Gram(sources, deltas: true), sources.Length));
     }
 
-    private static double[] Coefficients(double[] gram, int models)
+    private static double[] Coefficients(TensorMerge tensor, double[] gram, int models)
     {
         var span = new VectorSpan(gram, models);
         double[] norms = span.Norms;
@@ -52,7 +55,14 @@ public sealed class ModelStock : MergeMethod
         }
 
         double c = cosines / (models * (models - 1) / 2);
-        double t = models * c / (1 + ((models - 1) * c));
+        double divisor = 1 + ((models - 1) * c);
+        if (Math.Abs(divisor) < SmallestDivisor)
+        {
+            throw new MergeException(
+                MergeError.Models, $"{tensor.Name}: the models' changes cancel out (mean cosine {c:0.######}), for which model_stock has no weight");
+        }
+
+        double t = models * c / divisor;
         return Enumerable.Repeat(t / models, models).ToArray();
     }
 }
