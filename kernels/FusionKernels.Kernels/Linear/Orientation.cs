@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Numerics.Tensors;
 
 namespace FusionKernels.Kernels;
@@ -9,12 +10,13 @@ internal static class Orientation
 {
     /// <summary>Turns the vector round if all its elements of largest magnitude are negative.</summary>
     /// <returns>Whether it was turned.</returns>
-    public static bool MakeLargestPositive(Span<double> vector)
+    public static bool MakeLargestPositive<T>(Span<T> vector)
+        where T : INumber<T>
     {
         // Of equal magnitudes this takes a positive one.
-        if (vector.IsEmpty || !(TensorPrimitives.MaxMagnitude<double>(vector) < 0))
+        if (vector.IsEmpty || !(TensorPrimitives.MaxMagnitude<T>(vector) < T.Zero))
             return false;
-        TensorPrimitives.Negate<double>(vector, vector);
+        TensorPrimitives.Negate<T>(vector, vector);
         return true;
     }
 }
