@@ -227,7 +227,13 @@ internal ref struct HeaderReader
         return true;
     }
 
-    private bool ReadKey() => json.Read() && json.TokenType == JsonTokenType.PropertyName;
+    // An escaped key is decoded whatever becomes of it: to compare it would not always notice a lone surrogate.
+    private bool ReadKey()
+    {
+        if (!json.Read() || json.TokenType != JsonTokenType.PropertyName) return false;
+        if (json.ValueIsEscaped) _ = json.GetString();
+        return true;
+    }
 
     private readonly void Expect(JsonTokenType type, string? tensor, string message)
     {

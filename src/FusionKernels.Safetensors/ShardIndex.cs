@@ -117,8 +117,13 @@ internal sealed class ShardIndex
         && !name.AsSpan().ContainsAny("/\\:")
         && !name.Any(char.IsControl);
 
-    private static bool ReadKey(ref Utf8JsonReader json) =>
-        json.Read() && json.TokenType == JsonTokenType.PropertyName;
+    // An escaped key is decoded whatever becomes of it: to compare it would not always notice a lone surrogate.
+    private static bool ReadKey(ref Utf8JsonReader json)
+    {
+        if (!json.Read() || json.TokenType != JsonTokenType.PropertyName) return false;
+        if (json.ValueIsEscaped) _ = json.GetString();
+        return true;
+    }
 
     private static SafetensorsException Malformed(string path, string message) =>
         new(FormatError.InvalidIndex, path, null, message);

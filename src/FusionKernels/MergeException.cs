@@ -27,11 +27,18 @@ public sealed class MergeException : Exception
 {
     /// <summary>Creates the exception.</summary>
     public MergeException(MergeError kind, string message)
-        : base(message)
+        : base(OneLine(message))
     {
         Kind = kind;
     }
 
     /// <summary>What kind of failure it is.</summary>
     public MergeError Kind { get; }
+
+    // Keys and names come from files of others; control characters in them are spelled out.
+    private static string OneLine(string message) => message.Any(IsBreaking)
+        ? string.Concat(message.Select(c => IsBreaking(c) ? $"\\u{(int)c:x4}" : $"{c}"))
+        : message;
+
+    private static bool IsBreaking(char c) => char.IsControl(c) || c is '\u2028' or '\u2029';
 }

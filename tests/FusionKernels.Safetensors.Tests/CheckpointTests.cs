@@ -80,6 +80,7 @@ public sealed class CheckpointTests : IDisposable
     [TestCase("{\"weight_map\":{\"a\":null}}")]
     [TestCase("{\"weight_map\":{\"a\":{\"b\":\"m.safetensors\"}}}")]
     [TestCase("{\"weight_map\":{\"\\ud800\":\"m.safetensors\"}}")]
+    [TestCase("{\"x\\ud800\":1,\"weight_map\":{\"a\":\"m.safetensors\"}}")]
     [TestCase("{\"metadata\":[],\"weight_map\":{\"a\":\"m.safetensors\"}}")]
     [TestCase("{\"weight_map\":{\"a\":\"m.safetensors\"}} {}")]
     [TestCase("{\"weight_map\":{\"a\":\"m.safetensors\"}")]

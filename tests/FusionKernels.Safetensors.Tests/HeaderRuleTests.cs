@@ -249,6 +249,7 @@ public sealed class HeaderRuleTests
 
     [TestCase("{\"\\ud800\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}")]
     [TestCase("{\"a\":{\"\\udc00\":0,\"dtype\":\"\\ud800\",\"shape\":[0],\"data_offsets\":[0,0]}}")]
+    [TestCase("{\"a\":{\"x\\ud800\":0,\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}")]
     [TestCase("{\"__metadata__\":{\"a\":\"\\ud800\"}}")]
     [TestCase("{\"\\u12\":0}")]
     public void A_string_that_is_no_unicode_is_malformed_json(string header) =>

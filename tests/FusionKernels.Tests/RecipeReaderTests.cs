@@ -59,6 +59,7 @@ public class RecipeReaderTests
             .Add("models/a b", ("weight", 0.5), ("density", Setting.Gradient(1, 0.7, 0.2)))
             .Add("null", ("weight", new Setting([new SettingEntry("mlp", [0.5], null), new SettingEntry(null, [0.1, 0.2], null)])))
             .With("variant", Setting.Choice("paper")).With("lambda", 0.4).WithDtype("float32", "bfloat16")
+            .With("a: b", Setting.Choice("c: d"))
             with { Rng = RandomGenerator.Torch, MissingTensors = MissingTensors.Skip };
         var read = RecipeReader.Parse(recipe.ToYaml());
         Assert.That((read with { Text = null }).ToYaml(), Is.EqualTo(recipe.ToYaml()));
@@ -120,6 +121,8 @@ public class RecipeReaderTests
     [TestCase("merge_method: &a linear\nmodels: *a", "anchors and tags")]
     [TestCase("merge_method: !x linear", "anchors and tags")]
     [TestCase("merge_method: [", "no valid YAML")]
+    [TestCase("models:\n- parameters: [\n    weight: 0.5\n- model: a", "no valid YAML")]
+    [TestCase(Minimal + "\"two\\nlines\": 1", "'two\\u000alines' is no key")]
     [TestCase("", "is empty")]
     [TestCase(Minimal + "---\n" + Minimal, "r.yml:5: a second document without a 'name'")]
     [TestCase("name: a\n" + Minimal + "---\nname: b\n" + Minimal, "every document has a 'name'")]

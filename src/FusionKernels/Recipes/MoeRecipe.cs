@@ -36,7 +36,7 @@ public sealed record MoeRecipe(string BaseModel, IReadOnlyList<MoeExpert> Expert
         if (Architecture is { } architecture)
             yaml.Append("architecture: ").Append(architecture.ToString().ToLowerInvariant()).Append('\n');
         if (Dtype is not null)
-            yaml.Append("dtype: ").Append(Dtype).Append('\n');
+            yaml.Append("dtype: ").Append(YamlText.Quote(Dtype)).Append('\n');
         Append("experts", Experts);
         Append("shared_experts", SharedExperts);
         return yaml.ToString();

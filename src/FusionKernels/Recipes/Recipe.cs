@@ -148,9 +148,9 @@ public sealed record Recipe
 
         AppendParameters(Parameters, "");
         if (Dtype is not null)
-            yaml.Append("dtype: ").Append(Dtype).Append('\n');
+            yaml.Append("dtype: ").Append(YamlText.Quote(Dtype)).Append('\n');
         if (OutDtype is not null)
-            yaml.Append("out_dtype: ").Append(OutDtype).Append('\n');
+            yaml.Append("out_dtype: ").Append(YamlText.Quote(OutDtype)).Append('\n');
         Tokenizer?.AppendYaml(yaml);
         if (ChatTemplate is not null)
             yaml.Append("chat_template: ").Append(YamlText.Quote(ChatTemplate)).Append('\n');
@@ -182,7 +182,7 @@ public sealed record Recipe
                 return;
             yaml.Append(indent).Append("parameters:\n");
             foreach (var (name, value) in parameters)
-                yaml.Append(indent).Append("  ").Append(name).Append(": ").Append(value).Append('\n');
+                yaml.Append(indent).Append("  ").Append(YamlText.Quote(name)).Append(": ").Append(value).Append('\n');
         }
     }
 }

@@ -89,6 +89,8 @@ public sealed record SettingEntry(string? Filter, IReadOnlyList<double> Values, 
     public override string ToString()
     {
         var numbers = Values.Select(v => v.ToString("R", CultureInfo.InvariantCulture));
-        return Word ?? (Values.Count == 1 ? numbers.First() : $"[{string.Join(", ", numbers)}]");
+        return Word is { } word ? YamlText.Quote(word)
+            : Values.Count == 1 ? numbers.First()
+            : $"[{string.Join(", ", numbers)}]";
     }
 }

@@ -61,6 +61,11 @@ internal sealed class YamlNode
         {
             throw new MergeException(MergeError.Recipe, $"{file}:{e.Start.Line}: no valid YAML: {e.Message.ReplaceLineEndings(" ")}");
         }
+        catch (Exception e) when (e is not MergeException)
+        {
+            // On some malformed texts the scanner fails over its own state.
+            throw new MergeException(MergeError.Recipe, $"{file}: no valid YAML: {e.Message.ReplaceLineEndings(" ")}");
+        }
     }
 
     /// <summary>An error at this place.</summary>
