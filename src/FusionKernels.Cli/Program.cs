@@ -17,6 +17,7 @@ internal static class Program
             new LayerShuffleCommand(),
             new InspectCommand(),
             new DiffCommand(),
+            new SvdCommand(),
             new VerifyCommand(),
             new MethodsCommand(),
             new DemoCommand(),

@@ -1,0 +1,95 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json.Nodes;
+
+namespace FusionKernels.Cli.Commands;
+
+/// <summary><c>fusion svd BASE EXPERT</c>: of what rank a fine-tuned model's changes are, matrix by matrix.</summary>
+internal sealed class SvdCommand : ToolCommand
+{
+    // Singular values that are shown in a table.
+    private const int Head = 4;
+
+    private readonly Argument<string> _base = new("BASE") { Description = "The checkpoint that was fine-tuned" };
+    private readonly Argument<string> _expert = new("EXPERT") { Description = "What became of it" };
+
+    private readonly Option<int[]> _ranks = new("--ranks")
+    {
+        Description = "Ranks whose share of the energy is shown, with commas",
+        HelpName = "N,N,...",
+        DefaultValueFactory = _ => [8, 16, 32, 64, 128],
+        CustomParser = result =>
+        {
+            string[] words = result.Tokens[0].Value.Split(',');
+            int[] ranks = new int[words.Length];
+            for (int i = 0; i < words.Length; i++)
+            {
+                bool isNumber = int.TryParse(words[i], NumberStyles.None, CultureInfo.InvariantCulture, out ranks[i]);
+                if (!isNumber || ranks[i] < 1)
+                    result.AddError($"--ranks: '{words[i]}' is no whole number from 1 on");
+            }
+
+            return ranks;
+        },
+    };
+
+    public SvdCommand()
+        : base("svd", "Measure of what rank a fine-tuned model's changes are, matrix by matrix")
+    {
+        Add(_base);
+        Add(_expert);
+        Add(_ranks);
+    }
+
+    /// <inheritdoc/>
+    protected override async Task<int> RunAsync(ParseResult parsed, Terminal terminal, CancellationToken cancellation)
+    {
+        int[] ranks = [.. parsed.GetRequiredValue(_ranks).Distinct().Order()];
+        var spectra = DeltaSpectrum.Measure(
+            parsed.GetRequiredValue(_base), parsed.GetRequiredValue(_expert), ranks[^1], cancellation: cancellation);
+        DeltaSpectrum[] measured = await Task.Run(() => spectra.ToArray(), cancellation);
+        if (terminal.Json)
+            terminal.WriteJson(Document(measured, ranks));
+        else
+            WriteText(measured, ranks, terminal);
+        return ExitCodes.Ok;
+    }
+
+    private static void WriteText(DeltaSpectrum[] measured, int[] ranks, Terminal terminal)
+    {
+        var table = new Table(
+            ["tensor", "shape", "singular values", ">stable rank", .. ranks.Select(rank => $">energy at {rank}")]);
+        foreach (DeltaSpectrum spectrum in measured)
+        {
+            table.Add([
+                spectrum.Name,
+                $"[{string.Join(", ", spectrum.Shape)}]",
+                string.Join(' ', spectrum.Values.Take(Head).Select(value => Text(value, "G3"))),
+                Text(spectrum.StableRank, "G4"),
+                .. ranks.Select(rank => Text(spectrum.CapturedEnergy(rank), "P1")),
+            ]);
+        }
+
+        table.WriteTo(terminal);
+    }
+
+    private static string Text(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
+
+    private static JsonObject Document(DeltaSpectrum[] measured, int[] ranks) => new()
+    {
+        ["tensors"] = new JsonArray([.. measured.Select(spectrum => new JsonObject
+        {
+            ["name"] = spectrum.Name,
+            ["shape"] = new JsonArray([.. spectrum.Shape.Select(dimension => JsonValue.Create(dimension))]),
+            ["norm"] = Math.Sqrt(spectrum.Energy),
+            ["stable_rank"] = spectrum.StableRank,
+            ["exact"] = spectrum.IsExact,
+            ["values"] = new JsonArray([.. spectrum.Values.Select(value => JsonValue.Create(value))]),
+            ["energy"] = new JsonArray([.. ranks.Select(rank => new JsonObject
+            {
+                ["rank"] = rank,
+                ["share"] = spectrum.CapturedEnergy(rank),
+            })]),
+        })]),
+    };
+}

@@ -1,0 +1,111 @@
+using FusionKernels.Execution;
+using FusionKernels.Kernels;
+using FusionKernels.Kernels.Cpu;
+using FusionKernels.Models;
+using FusionKernels.Safetensors;
+
+namespace FusionKernels;
+
+/// <summary>The leading singular values of what fine-tuning added to a matrix.</summary>
+/// <param name="Name">The tensor's name.</param>
+/// <param name="Shape">Its shape, [m, n].</param>
+/// <param name="Values">The leading singular values of expert - base, largest first.</param>
+/// <param name="Energy">The square of the delta's Frobenius norm.</param>
+/// <param name="IsExact">Whether the values come from the Gram, not from a sketch.</param>
+public sealed record DeltaSpectrum(
+    string Name, IReadOnlyList<long> Shape, IReadOnlyList<double> Values, double Energy, bool IsExact)
+{
+    /// <summary>
+    /// The share of the energy in the first values, at most in all that are known; 1 where nothing changed.
+    /// </summary>
+    public double CapturedEnergy(int rank) =>
+        Energy == 0 ? 1 : Math.Min(1, Values.Take(rank).Sum(value => value * value) / Energy);
+
+    /// <summary>|delta|^2 / s_1^2, from 1 to min(m, n); 0 where nothing changed.</summary>
+    public double StableRank => Values[0] == 0 ? 0 : Math.Max(1, Energy / (Values[0] * Values[0]));
+
+    /// <summary>
+    /// Measures all matrices that both checkpoints have as floating-point numbers, in the base's order, one after the
+    /// other as they are asked for. In memory is one of them at a time, and not even that where files are mapped.
+    /// </summary>
+    /// <param name="basis">Folder, index or file of the base.</param>
+    /// <param name="expert">Folder, index or file of the expert.</param>
+    /// <param name="rank">Values per tensor, at least 1; fewer where a side is shorter.</param>
+    /// <param name="options">How the values are found; every tensor has a stream of its own.</param>
+    /// <param name="threads">Worker threads; 0 is one per processor.</param>
+    /// <param name="cancellation">Stops between parts of the work.</param>
+    /// <exception cref="MergeException">Shapes differ, or a delta holds NaN or infinity.</exception>
+    /// <exception cref="SafetensorsException">A file breaks a rule of the format.</exception>
+    /// <exception cref="SourceUnavailableException">A file is missing or cannot be read.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public static IEnumerable<DeltaSpectrum> Measure(
+        string basis,
+        string expert,
+        int rank,
+        SketchOptions? options = null,
+        int threads = 0,
+        CancellationToken cancellation = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(basis);
+        ArgumentException.ThrowIfNullOrEmpty(expert);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rank);
+        ArgumentOutOfRangeException.ThrowIfNegative(threads);
+        int workers = threads == 0 ? Environment.ProcessorCount : threads;
+        return MeasureEach(basis, expert, rank, options ?? new SketchOptions(), workers, cancellation);
+    }
+
+    private static IEnumerable<DeltaSpectrum> MeasureEach(
+        string basis, string expert, int rank, SketchOptions options, int threads, CancellationToken cancellation)
+    {
+        using var a = Checkpoint.Open(basis);
+        using var b = Checkpoint.Open(expert);
+        using var backend = new CpuBackend();
+        using var team = new WorkerTeam(backend, threads, cancellation);
+        foreach (CheckpointTensor tensor in a.Tensors)
+        {
+            if (IsMatrix(tensor) && b.TryGet(tensor.Name, out CheckpointTensor? other) && IsMatrix(other))
+                yield return Measure(team, tensor, other, rank, options);
+        }
+    }
+
+    private static bool IsMatrix(CheckpointTensor tensor) =>
+        Elements.Of(tensor.Dtype) is not null && tensor.Shape.Count == 2 && tensor.ElementCount > 0;
+
+    private static DeltaSpectrum Measure(
+        IStreamTeam team, CheckpointTensor basis, CheckpointTensor expert, int rank, SketchOptions options)
+    {
+        if (!basis.Shape.SequenceEqual(expert.Shape))
+        {
+            string shape = string.Join(", ", expert.Shape), expected = string.Join(", ", basis.Shape);
+            throw Broken(expert, $"has the shape [{shape}], in the base [{expected}]");
+        }
+
+        if (basis.Shape.Max() > int.MaxValue)
+            throw Broken(expert, "has more than 2^31 - 1 rows or columns");
+        (int rows, int columns) = ((int)basis.Shape[0], (int)basis.Shape[1]);
+        using TensorMemory? baseMemory = Memory(basis), expertMemory = Memory(expert);
+        var delta = new Matrix(Operand(expert, expertMemory), rows, columns) { Base = Operand(basis, baseMemory) };
+        options = options with { Random = Philox.ForTensor(options.Random.Seed, basis.Name, 0) };
+        try
+        {
+            int most = Math.Min(rank, Math.Min(rows, columns));
+            using RandomizedSvd svd = RandomizedSvd.Factor(team, delta, most, options);
+            return new DeltaSpectrum(basis.Name, basis.Shape, svd.Values, svd.Energy, svd.IsExact);
+        }
+        catch (ArithmeticException)
+        {
+            throw Broken(expert, "differs from the base by NaN, infinity, or more than fp32 can multiply");
+        }
+    }
+
+    private static TensorMemory? Memory(CheckpointTensor tensor) =>
+        tensor.Shard.Source.IsMapped ? null : new TensorMemory(tensor.ByteLength);
+
+    // SAFETY: the memory is the tensor's length; it, or the map, outlives the operand.
+    private static unsafe Operand Operand(CheckpointTensor tensor, TensorMemory? memory) => new(
+        Elements.Of(tensor.Dtype)!.Value,
+        tensor.Fetch(0, (nint)tensor.ByteLength, memory is null ? null : memory.Address));
+
+    private static MergeException Broken(CheckpointTensor tensor, string rule) =>
+        new(MergeError.Models, $"{tensor.Shard.Path}: tensor '{tensor.Name}' {rule}");
+}
