@@ -3,11 +3,11 @@ using System.Runtime.Intrinsics;
 
 namespace FusionKernels.Benchmarks.Ratios;
 
-/// <summary>The system's OpenBLAS, an anchor for matrix products.</summary>
+/// <summary>The system's OpenBLAS, an anchor for matrix products and, with its LAPACK, for factorizations.</summary>
 internal static unsafe class OpenBlas
 {
     private const string Library = "libopenblas.so.0";
-    private const int RowMajor = 101, NoTranspose = 111;
+    private const int RowMajor = 101, ColumnMajor = 102, NoTranspose = 111, Transpose = 112;
 
     /// <summary>
     /// Loads the library with the kernels that are its fastest: what it or the environment chooses may be slow
@@ -32,6 +32,43 @@ internal static unsafe class OpenBlas
     public static void Multiply(int m, int n, int k, float* left, float* right, float* output) =>
         Sgemm(RowMajor, NoTranspose, NoTranspose, m, n, k, 1, left, k, right, n, 0, output, n);
 
+    /// <summary>output = op(left) * right, all by columns and dense; op(left) is m x k, transposed or not.</summary>
+    public static void MultiplyColumns(
+        int m, int n, int k, bool transposed, float* left, float* right, float* output) => Sgemm(
+        ColumnMajor, transposed ? Transpose : NoTranspose, NoTranspose, m, n, k, 1, left, transposed ? k : m, right, k,
+        0, output, m);
+
+    /// <summary>Replaces m x n, by columns, by the Q of its QR factorization.</summary>
+    public static void Orthonormalize(int m, int n, float* x)
+    {
+        float[] tau = new float[n], work = new float[64 * n];
+        int length = work.Length;
+        fixed (float* factors = tau, scratch = work)
+        {
+            Sgeqrf(m, n, x, m, factors, scratch, length, out int failed);
+            if (failed == 0)
+                Sorgqr(m, n, n, x, m, factors, scratch, length, out failed);
+            if (failed != 0)
+                throw new WrongResultException($"OpenBLAS: QR failed with {failed}");
+        }
+    }
+
+    /// <summary>The thin singular value decomposition of m x n, m at least n, all by columns; x is lost.</summary>
+    public static void Decompose(int m, int n, float* x, float* left, float* values, float* rightTransposed)
+    {
+        float[] work = new float[(64 * m) + (8 * n * n)];
+        int[] integers = new int[8 * n];
+        fixed (float* scratch = work)
+        fixed (int* indices = integers)
+        {
+            Sgesdd(
+                (byte)'S', m, n, x, m, values, left, m, rightTransposed, n, scratch, work.Length, indices,
+                out int failed);
+            if (failed != 0)
+                throw new WrongResultException($"OpenBLAS: the singular value decomposition failed with {failed}");
+        }
+    }
+
     [DllImport("libc", EntryPoint = "setenv", BestFitMapping = false, ThrowOnUnmappableChar = true)]
     private static extern int SetEnvironment(string name, string value, int overwrite);
 
@@ -45,4 +82,17 @@ internal static unsafe class OpenBlas
     private static extern void Sgemm(
         int order, int leftTransposed, int rightTransposed, int m, int n, int k, float alpha,
         float* left, int leftStride, float* right, int rightStride, float beta, float* output, int outputStride);
+
+    [DllImport(Library, EntryPoint = "sgeqrf_")]
+    private static extern void Sgeqrf(
+        in int m, in int n, float* x, in int stride, float* tau, float* work, in int length, out int failed);
+
+    [DllImport(Library, EntryPoint = "sorgqr_")]
+    private static extern void Sorgqr(
+        in int m, in int n, in int k, float* x, in int stride, float* tau, float* work, in int length, out int failed);
+
+    [DllImport(Library, EntryPoint = "sgesdd_")]
+    private static extern void Sgesdd(
+        in byte job, in int m, in int n, float* x, in int stride, float* values, float* left, in int leftStride,
+        float* right, in int rightStride, float* work, in int length, int* integers, out int failed);
 }

@@ -75,7 +75,8 @@ internal static unsafe class Products
         return watch.Elapsed.TotalSeconds / Repetitions;
     }
 
-    private static DenseMatrix<float> Random(int rows, int columns, int seed)
+    /// <summary>Standard normals.</summary>
+    public static DenseMatrix<float> Random(int rows, int columns, int seed)
     {
         var matrix = new DenseMatrix<float>(rows, columns);
         for (int row = 0; row < rows; row++)
@@ -87,7 +88,7 @@ internal static unsafe class Products
     /// Makes a base and an expert in bf16, and their difference out of the matrix: the base is its values, the expert
     /// the same with a little added.
     /// </summary>
-    private static (ushort[] Origin, ushort[] Expert) Split(DenseMatrix<float> delta)
+    public static (ushort[] Origin, ushort[] Expert) Split(DenseMatrix<float> delta)
     {
         ushort[] origin = new ushort[delta.Rows * delta.Columns], expert = new ushort[origin.Length];
         float[] tuned = new float[delta.Columns], basis = new float[delta.Columns];

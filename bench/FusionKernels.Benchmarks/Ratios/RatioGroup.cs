@@ -13,6 +13,7 @@ internal sealed record RatioGroup(string Name, Func<RatioOptions, IEnumerable<Ra
         new("e2e", EndToEnd.Measure),
         new("mergekit", AgainstMergekit.Measure),
         new("gemm", Products.Measure),
+        new("rsvd", Sketches.Measure),
         new("smile", Smile.Measure),
     ];
 
