@@ -89,7 +89,7 @@ public static class Merge
         if (remaining.Length > 0)
             executor.Survey();
         foreach (var shard in remaining)
-            folder.Publish(Write(plan, executor, folder, shard));
+            Write(plan, executor, folder, shard);
         if (!folder.IsComplete)
             folder.Complete(plan, files);
         executor.Progress.Report();
@@ -113,15 +113,16 @@ public static class Merge
     }
 
     // A shard counts only if its sources are still what they were when it is done; otherwise its partial file goes.
-    private static ShardRecord Write(MergePlan plan, Executor executor, OutputFolder folder, ShardLayout shard)
+    private static void Write(MergePlan plan, Executor executor, OutputFolder folder, ShardLayout shard)
     {
         try
         {
-            using var file = folder.Begin(shard);
-            var record = executor.Write(shard, file);
+            ShardRecord record;
+            using (var file = folder.Begin(shard))
+                record = executor.Write(shard, file);
             foreach (var input in plan.InputShards)
                 input.Source.CheckUnchanged();
-            return record;
+            folder.Publish(record);
         }
         catch
         {

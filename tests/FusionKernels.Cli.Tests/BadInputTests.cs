@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace FusionKernels.Cli.Tests;
 
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
@@ -30,7 +28,7 @@ public sealed class BadInputTests : IDisposable
     [Test]
     public void A_pipe_as_an_input_is_refused_at_once()
     {
-        Sh("mkfifo", _folder["pipe.safetensors"]);
+        Shell.Run("mkfifo", _folder["pipe.safetensors"]);
         Tool.Run("inspect", _folder["pipe.safetensors"]).AssertFails(ExitCodes.NoInput, "pipe.safetensors");
         Tool.Run("merge", Linear("pipe.safetensors"), _folder["out"])
             .AssertFails(ExitCodes.NoInput, "pipe.safetensors");
@@ -106,8 +104,8 @@ public sealed class BadInputTests : IDisposable
     {
         File.Copy(Path.Combine(Tool.Digits, "base", "model.safetensors"), _folder["secret.safetensors"]);
         Directory.CreateDirectory(_folder["locked"]);
-        Sh("chmod", "000", _folder["secret.safetensors"]);
-        Sh("chmod", "555", _folder["locked"]);
+        Shell.Run("chmod", "000", _folder["secret.safetensors"]);
+        Shell.Run("chmod", "555", _folder["locked"]);
 
         RunUnprivileged("inspect", _folder["secret.safetensors"]).AssertFails(ExitCodes.NoInput, "secret.safetensors");
         RunUnprivileged("merge", Tool.Recipe("average"), _folder["locked/out"], "--model-root", Tool.Digits)
@@ -147,23 +145,9 @@ public sealed class BadInputTests : IDisposable
         if (Environment.UserName != "root")
             return Tool.Run(arguments);
         string[] nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-        if (Sh([.. nobody, "test", "-r", Tool.Program]) != 0)
+        if (Shell.Run([.. nobody, "test", "-r", Tool.Program]) != 0)
             Assert.Ignore("SKIPPED: running as root, and an unprivileged user cannot be had or cannot reach the build");
-        Sh("chmod", "755", _folder[""]);
+        Shell.Run("chmod", "755", _folder[""]);
         return Tool.Finish(Tool.StartUnder(nobody, arguments));
-    }
-
-    private static int Sh(params string[] command)
-    {
-        try
-        {
-            using var process = Process.Start(command[0], command[1..]);
-            process.WaitForExit();
-            return process.ExitCode;
-        }
-        catch (System.ComponentModel.Win32Exception)
-        {
-            return 127;
-        }
     }
 }

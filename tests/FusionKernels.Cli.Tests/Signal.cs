@@ -12,6 +12,9 @@ internal static class Signal
     /// <summary>Halts the process where it is; it keeps its files and locks.</summary>
     public static int Stop => OperatingSystem.IsLinux() ? 19 : 17;
 
+    /// <summary>Lets a halted process go on.</summary>
+    public static int Continue => OperatingSystem.IsLinux() ? 18 : 19;
+
     /// <summary>Sends a signal.</summary>
     public static void Send(Process process, int signal) => Assert.That(Kill(process.Id, signal), Is.Zero);
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using FusionKernels.Methods;
 using FusionKernels.Recipes;
 using FusionKernels.Tests.InMemory;
@@ -41,6 +42,38 @@ public class DeterminismTests
         byte[] Run(ulong seed) => InMemoryMerge.Run(recipe, Models, new MergeOptions { Threads = 1, Seed = seed })["model.layers.0.mlp.up_proj.weight"].Bytes;
         Assert.That(Run(1), Is.Not.EqualTo(Run(2)));
         Assert.That(Run(1), Is.EqualTo(Run(1)));
+    }
+
+    [Test]
+    public void The_culture_of_the_thread_changes_no_byte_of_any_file()
+    {
+        var recipe = Recipe.For("ties").WithBase("base").With("lambda", 1234.5)
+            .Add("m0", ("weight", 0.25), ("density", 0.5)).Add("m1", ("weight", -1e-7), ("density", 0.25));
+        var culture = (CultureInfo)CultureInfo.InvariantCulture.Clone();
+        (culture.NumberFormat.NumberDecimalSeparator, culture.NumberFormat.NegativeSign) = (",", "minus ");
+        var expected = Run();
+        var before = CultureInfo.CurrentCulture;
+        try
+        {
+            CultureInfo.CurrentCulture = culture;
+            Assert.That($"{-0.5}", Is.EqualTo("minus 0,5"));
+            var actual = Run();
+            Assert.That(actual.Keys, Is.EquivalentTo(expected.Keys));
+            foreach (var (name, bytes) in expected)
+                Assert.That(actual[name].AsSpan().SequenceEqual(bytes), name);
+        }
+        finally
+        {
+            CultureInfo.CurrentCulture = before;
+        }
+
+        IReadOnlyDictionary<string, byte[]> Run()
+        {
+            var store = new MemoryStore();
+            var read = RecipeReader.Parse(recipe.ToYaml());
+            InMemoryMerge.Into(store, read, Models, out _, new MergeOptions { Threads = 1, MaxShardBytes = 50_000 });
+            return store.Files;
+        }
     }
 
     // The method with plausible values for what it requires, and again with each choice and flag it has.

@@ -49,8 +49,9 @@ public sealed class DirectoryOutputStore : IOutputStore
             CreateFolder(Path.GetDirectoryName(path)!);
             File.Delete(path);
             ThrowIfFull(path, length);
+            long room = IsMemory(path) ? 0 : length;
             SafeFileHandle file = File.OpenHandle(
-                path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.ReadWrite, FileOptions.None, IsMemory(path) ? 0 : length);
+                path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.ReadWrite, FileOptions.None, room);
             try
             {
                 RandomAccess.SetLength(file, length);
@@ -95,8 +96,11 @@ public sealed class DirectoryOutputStore : IOutputStore
         Attempt(path, () =>
         {
             var folder = new DirectoryInfo(path);
+            string parent = Path.GetDirectoryName(path)!;
+            if (!Directory.Exists(parent)) return;
             if (folder.Exists && folder.LinkTarget is null) folder.Delete(recursive: false);
-            else if (Directory.Exists(Path.GetDirectoryName(path))) File.Delete(path);
+            else File.Delete(path);
+            FlushFolder(parent);
         });
     }
 
@@ -193,10 +197,8 @@ public sealed class DirectoryOutputStore : IOutputStore
         return int.TryParse(text[..length], NumberStyles.None, CultureInfo.InvariantCulture, out int pid) ? pid : null;
     }
 
-    // The preallocation would find out too, but only after it took all there is, from every other process as well. Some
-    // file systems report no free space at all, which says nothing.
-    // On disk, room is taken by noting extents; a file system in memory clears every page for it, alone as slow as a merge
-    // (0.27 s for 1 GB). There the check of the free space must do.
+    // On disk, room is taken by noting extents; a file system in memory clears every page for it, alone as slow as a
+    // merge (0.27 s for 1 GB). There the check of the free space must do.
     private static bool IsMemory(string path)
     {
         if (!LibC.IsAvailable) return false;
@@ -204,6 +206,8 @@ public sealed class DirectoryOutputStore : IOutputStore
         return !folder.IsInvalid && LibC.FileSystemType(folder) == 0x01021994; // tmpfs
     }
 
+    // The preallocation would find out too, but only after it took all there is, from every other process as well. Some
+    // file systems report no free space at all, which says nothing.
     private void ThrowIfFull(string path, long length)
     {
         long free = FreeBytes;
@@ -241,8 +245,10 @@ public sealed class DirectoryOutputStore : IOutputStore
     private static void CreateFolder(string folder)
     {
         if (Directory.Exists(folder)) return;
+        if (Path.GetDirectoryName(folder) is not { } parent) return;
+        CreateFolder(parent);
         Directory.CreateDirectory(folder);
-        if (Path.GetDirectoryName(folder) is { } parent) FlushFolder(parent);
+        FlushFolder(parent);
     }
 
     // A file system that cannot flush a folder says EINVAL; then a rename is as durable as it gets.

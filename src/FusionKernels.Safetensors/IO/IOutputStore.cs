@@ -43,7 +43,7 @@ public interface IOutputStore
     /// </summary>
     void Publish(string name);
 
-    /// <summary>Deletes a file, or an empty folder; it need not exist.</summary>
+    /// <summary>Deletes a file, or an empty folder; it need not exist. Gone from the device on return.</summary>
     void Delete(string name);
 
     /// <summary>The content of a small file.</summary>

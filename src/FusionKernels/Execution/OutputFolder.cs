@@ -64,7 +64,10 @@ internal sealed class OutputFolder : IDisposable
     public void Publish(ShardRecord shard)
     {
         _store.Publish(shard.File);
-        _store.Append(JournalFile, Encoding.UTF8.GetBytes(JsonSerializer.Serialize(shard, RecordJson.Default.ShardRecord) + "\n"));
+
+        // The line break comes first, so that a line that an earlier run left torn does not swallow this one.
+        byte[] line = JsonSerializer.SerializeToUtf8Bytes(shard, RecordJson.Default.ShardRecord);
+        _store.Append(JournalFile, [(byte)'\n', .. line]);
         Finished[shard.File] = shard;
     }
 
@@ -99,10 +102,21 @@ internal sealed class OutputFolder : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        bool idle = !_store.Exists(PlanFile);
-        if (idle)
-            _store.Delete(LockFile);
-        _lock.Dispose();
+        bool idle = false;
+        try
+        {
+            idle = !_store.Exists(PlanFile);
+            if (idle)
+            {
+                _store.Delete(PlanFile + IOutputStore.PartialSuffix);
+                _store.Delete(LockFile);
+            }
+        }
+        finally
+        {
+            _lock.Dispose();
+        }
+
         if (idle)
             _store.Delete(State);
     }
@@ -201,14 +215,11 @@ internal sealed class OutputFolder : IDisposable
     private void Wipe(PlanRecord? before)
     {
         _store.Delete(OutputLayout.IndexFileName);
-        foreach (string name in (before?.Layout ?? []).Select(s => s.File))
-        {
+        string[] names = [.. (before?.Layout ?? []).Select(s => s.File), .. ModelFiles.Names];
+        foreach (string name in names)
             _store.Delete(name);
+        foreach (string name in names.Append(OutputLayout.IndexFileName).Append(RecordFile))
             _store.Delete(name + IOutputStore.PartialSuffix);
-        }
-
-        foreach (string name in ModelFiles.Names)
-            _store.Delete(name);
         _store.Delete(JournalFile);
         _store.Delete(RecordFile);
         _store.Delete(PlanFile);

@@ -33,16 +33,28 @@ internal static class InMemoryMerge
         MergeOptions? options = null,
         IRandomMasks? masks = null)
     {
+        var store = new MemoryStore();
+        report = Into(store, recipe, models, out var plan, options, masks);
+        return plan.Layout.Shards.SelectMany(shard => shard.Tensors.Select(t => new MemoryTensor(
+                t.Name, t.Dtype, t.Shape, store[shard.FileName].AsSpan((int)t.Offset, (int)t.ByteLength).ToArray())))
+            .ToDictionary(t => t.Name);
+    }
+
+    /// <summary>Merges into a store.</summary>
+    public static MergeReport Into(
+        IOutputStore store,
+        Recipe recipe,
+        IReadOnlyDictionary<string, MemoryTensor[]> models,
+        out MergePlan plan,
+        MergeOptions? options = null,
+        IRandomMasks? masks = null)
+    {
         options ??= new MergeOptions { Threads = 1 };
         var open = new List<Model>();
         try
         {
-            var plan = Planner.Plan(recipe, options, Open);
-            var store = new MemoryStore();
-            report = Merge.Run(plan, options, store, "memory", masks, null, default);
-            return plan.Layout.Shards.SelectMany(shard => shard.Tensors.Select(t => new MemoryTensor(
-                    t.Name, t.Dtype, t.Shape, store[shard.FileName].AsSpan((int)t.Offset, (int)t.ByteLength).ToArray())))
-                .ToDictionary(t => t.Name);
+            plan = Planner.Plan(recipe, options, Open);
+            return Merge.Run(plan, options, store, "memory", masks, null, default);
         }
         finally
         {

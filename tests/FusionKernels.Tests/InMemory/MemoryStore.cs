@@ -7,20 +7,46 @@ internal sealed class MemoryStore : IOutputStore
 {
     private readonly Dictionary<string, byte[]> _files = [];
 
+    public MemoryStore()
+    {
+    }
+
+    /// <summary>A store with the files of another.</summary>
+    public MemoryStore(MemoryStore other) => _files = other._files.ToDictionary(f => f.Key, f => f.Value.ToArray());
+
     public long FreeBytes => long.MaxValue;
 
-    public byte[] this[string name] => _files[name];
+    /// <summary>All files, those under unfinished names too.</summary>
+    public IReadOnlyDictionary<string, byte[]> Files => _files;
 
-    public IReadOnlyList<string> List() => _files.Keys.Select(n => n.Split('/')[0]).Distinct().Order(StringComparer.Ordinal).ToArray();
+    /// <summary>Files and locks that are open.</summary>
+    public int Open { get; private set; }
+
+    public byte[] this[string name]
+    {
+        get => _files[name];
+        set => _files[name] = value;
+    }
+
+    public IReadOnlyList<string> List() =>
+        _files.Keys.Select(n => n.Split('/')[0]).Distinct().Order(StringComparer.Ordinal).ToArray();
 
     public bool Exists(string name) => _files.ContainsKey(name);
 
-    public IOutputFile CreatePartial(string name, long length) =>
-        new MemoryFile(_files[name + IOutputStore.PartialSuffix] = new byte[length]);
+    public IOutputFile CreatePartial(string name, long length)
+    {
+        _files[name + IOutputStore.PartialSuffix] = new byte[length];
+        return OpenPartial(name);
+    }
 
-    public IOutputFile OpenPartial(string name) => new MemoryFile(_files[name + IOutputStore.PartialSuffix]);
+    public IOutputFile OpenPartial(string name) => OpenPublished(name + IOutputStore.PartialSuffix);
 
-    public IOutputFile OpenPublished(string name) => new MemoryFile(_files[name]);
+    public IOutputFile OpenPublished(string name)
+    {
+        var file = new MemoryFile(this, _files[name]);
+        Open++;
+        return file;
+    }
 
     public void Publish(string name)
     {
@@ -28,25 +54,45 @@ internal sealed class MemoryStore : IOutputStore
         _files.Remove(name + IOutputStore.PartialSuffix);
     }
 
-    public void Delete(string name) => _files.Remove(name);
+    public void Delete(string name)
+    {
+        if (_files.Keys.Any(n => n.StartsWith(name + "/", StringComparison.Ordinal)))
+            throw new IOException($"{name}: the folder is not empty");
+        _files.Remove(name);
+    }
 
-    public byte[] ReadAll(string name) => _files[name];
+    public byte[] ReadAll(string name) => _files[name].ToArray();
 
-    public void WriteAll(string name, ReadOnlySpan<byte> content) => _files[name] = content.ToArray();
+    public void WriteAll(string name, ReadOnlySpan<byte> content)
+    {
+        using (var file = CreatePartial(name, content.Length))
+            file.Write(0, content);
+        Publish(name);
+    }
 
     public void Append(string name, ReadOnlySpan<byte> content) =>
         _files[name] = [.. _files.GetValueOrDefault(name, []), .. content];
 
-    public IDisposable Lock(string name) => new Unlock();
-
-    private sealed class Unlock : IDisposable
+    public IDisposable Lock(string name)
     {
+        _files[name] = [];
+        Open++;
+        return new Closing(this);
+    }
+
+    private class Closing(MemoryStore store) : IDisposable
+    {
+        private bool _closed;
+
         public void Dispose()
         {
+            if (!_closed)
+                store.Open--;
+            _closed = true;
         }
     }
 
-    private sealed class MemoryFile(byte[] bytes) : IOutputFile
+    private sealed class MemoryFile(MemoryStore store, byte[] bytes) : Closing(store), IOutputFile
     {
         public long Length => bytes.Length;
 
@@ -61,10 +107,6 @@ internal sealed class MemoryStore : IOutputStore
         public void Write(long offset, ReadOnlySpan<byte> content) => content.CopyTo(bytes.AsSpan((int)offset));
 
         public void FlushToDisk()
-        {
-        }
-
-        public void Dispose()
         {
         }
     }
