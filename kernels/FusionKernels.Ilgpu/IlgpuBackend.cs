@@ -1,0 +1,112 @@
+using System.Collections.Concurrent;
+using System.Reflection;
+using ILGPU;
+using ILGPU.Runtime;
+using ILGPU.Runtime.CPU;
+using ILGPU.Runtime.Cuda;
+using ILGPU.Runtime.OpenCL;
+
+namespace FusionKernels.Kernels.Ilgpu;
+
+/// <summary>
+/// The kernels on a device that ILGPU drives: CUDA, OpenCL, or ILGPU's own CPU accelerator, which is for tests with tiny
+/// inputs. Operands stay in host memory: a stream brings them to the device and the results back.
+/// </summary>
+public sealed class IlgpuBackend : IKernelBackend
+{
+    private readonly Context _context;
+    private readonly ConcurrentDictionary<MethodInfo, Delegate> _kernels = new();
+    private readonly Lock _launching = new();
+
+    private IlgpuBackend(Context context, Accelerator accelerator, string id)
+    {
+        (_context, Accelerator) = (context, accelerator);
+        Name = $"{id} ({accelerator.Name.Trim()})";
+    }
+
+    /// <inheritdoc/>
+    public string Name { get; }
+
+    /// <summary>The device.</summary>
+    internal Accelerator Accelerator { get; }
+
+    /// <summary>The ids of the machine's devices, as <see cref="Open"/> takes them: those of CUDA first.</summary>
+    public static IReadOnlyList<string> Devices()
+    {
+        using var context = NewContext();
+        return [.. Ids(context).Select(d => d.Id)];
+    }
+
+    /// <summary>Opens a device.</summary>
+    /// <param name="id">One of <see cref="Devices"/>: <c>cuda:0</c>, <c>opencl:0</c>, <c>ilgpu-cpu</c>.</param>
+    /// <exception cref="ArgumentException">The machine has no such device.</exception>
+    public static IlgpuBackend Open(string id)
+    {
+        var context = NewContext();
+        try
+        {
+            var found = Ids(context).FirstOrDefault(d => d.Id == id).Device
+                ?? throw new ArgumentException($"this machine has no device '{id}'", nameof(id));
+            return new IlgpuBackend(context, found.CreateAccelerator(context), id);
+        }
+        catch
+        {
+            context.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public IKernelStream OpenStream() => new IlgpuStream(this);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Accelerator.Dispose();
+        _context.Dispose();
+    }
+
+    /// <summary>
+    /// Runs a kernel on a stream; it is compiled at its first run. A kernel has one argument, a struct of views and
+    /// numbers.
+    /// </summary>
+    /// <param name="queue">The stream.</param>
+    /// <param name="kernel">A static method.</param>
+    /// <param name="arguments">Its argument.</param>
+    /// <param name="config">Groups and threads.</param>
+    internal void Launch<TArguments>(
+        AcceleratorStream queue, Action<TArguments> kernel, in TArguments arguments, KernelConfig config)
+        where TArguments : struct
+    {
+        // A compiled kernel holds the arguments of its next launch, so threads launch one after the other.
+        lock (_launching)
+        {
+            var launch = (Action<AcceleratorStream, KernelConfig, TArguments>)_kernels.GetOrAdd(
+                kernel.Method, _ => Accelerator.LoadKernel(kernel));
+            launch(queue, config, arguments);
+        }
+    }
+
+    private static Context NewContext()
+    {
+        DeviceLibraries.Find();
+        return Context.Create(builder => builder
+            .Optimize(OptimizationLevel.O2)
+            .Profiling()
+            .CPU(new CPUDevice(numThreadsPerWarp: 32, numWarpsPerMultiprocessor: 8, numMultiprocessors: 1))
+            .OpenCL()
+            .Cuda());
+    }
+
+    private static IEnumerable<(string Id, Device Device)> Ids(Context context)
+    {
+        foreach (var (prefix, type) in new[] { ("cuda", AcceleratorType.Cuda), ("opencl", AcceleratorType.OpenCL) })
+        {
+            int ordinal = 0;
+            foreach (var device in context.Devices.Where(d => d.AcceleratorType == type))
+                yield return ($"{prefix}:{ordinal++}", device);
+        }
+
+        yield return ("ilgpu-cpu", context.Devices.First(d => d.AcceleratorType == AcceleratorType.CPU));
+    }
+}
