@@ -191,7 +191,8 @@ public sealed class InterruptionTests : IDisposable
                 return ("after some time", () => clock.ElapsedMilliseconds >= wait);
         }
 
-        static long Length(string path) => File.Exists(path) ? new FileInfo(path).Length : 0;
+        // Looked at once: the merge may delete the file between two looks.
+        static long Length(string path) => new FileInfo(path) is { Exists: true } file ? file.Length : 0;
     }
 
     private void AssertNothingWrong(string output)
