@@ -46,8 +46,13 @@ public sealed class MagnitudeSelector
         const int Shift = 15;
         int[] counts = ArrayPool<int>.Shared.Rent((int)(LargestBits >> Shift) + 1);
         counts.AsSpan().Clear();
+        int top = 0;
         foreach (uint magnitude in sample)
-            counts[(magnitude & LargestBits) >> Shift]++;
+        {
+            int bin = (int)((magnitude & LargestBits) >> Shift);
+            counts[bin]++;
+            top = Math.Max(top, bin);
+        }
 
         // Rank r of the k-th in the descending sample is about binomial: mean q s, variance q (1 - q) s. The 2 covers
         // that ranks are whole numbers and small means are skewed. A border beyond the sample's end is open.
@@ -57,7 +62,7 @@ public sealed class MagnitudeSelector
         double fromTop = Math.Floor(rank - margin), toBottom = Math.Ceiling(rank + margin);
         uint low = 0, high = LargestBits;
         long above = 0;
-        for (int bin = (int)(LargestBits >> Shift); bin >= 0 && above <= toBottom; bin--)
+        for (int bin = top; bin >= 0 && above <= toBottom; bin--)
         {
             long from = above;
             above += counts[bin];

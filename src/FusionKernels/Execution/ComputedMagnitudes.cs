@@ -58,12 +58,14 @@ internal sealed unsafe class ComputedMagnitudes(
         sources,
         origin,
         MagnitudeSelection.SampleSize,
-        (worker, in chunk, scratch, part) =>
+        1,
+        (worker, in chunk, scratch, samples, begin) =>
         {
             var magnitudes = new Operand(ElementType.F32, scratch);
             formula(worker, chunk, magnitudes);
-            worker.Stream.SampleMagnitudes(chunk.With(default, [new Source(magnitudes)]), 1, part);
-        });
+            worker.Stream.SampleMagnitudes(
+                chunk.With(default, [new Source(magnitudes)]), 1, samples[0].AsSpan(begin));
+        })[0];
 
     private MagnitudeHistogram?[] Count(int histograms, Func<int, MagnitudeHistogram?> fresh) =>
         passes.Histograms(sources, origin, histograms, fresh, (worker, in chunk, scratch, counts) =>

@@ -23,8 +23,18 @@ internal static class MagnitudeSelection
     /// <param name="keep">Per model, how many to keep; 0 keeps nothing.</param>
     public static MagnitudeSelector?[] Select(TensorPasses[] tensors, MergeSource[][] sources, ModelTensor[] origins, long[] keep)
     {
-        var samples = new uint[keep.Length][];
-        var selectors = keep.Select((k, i) => k == 0 ? null : Begin(k, i)).ToArray();
+        // The first bracket comes from a sample that is spread over the tensors by their sizes. A model of which several
+        // thresholds are wanted is sampled once.
+        int[] first = Array.ConvertAll(sources[0], s => Array.FindIndex(sources[0], o => ReferenceEquals(o.Input, s.Input)));
+        int[] sampled = [.. Enumerable.Range(0, keep.Length).Where(i => keep[i] > 0).Select(i => first[i]).Distinct()];
+        if (sampled is [])
+            return new MagnitudeSelector?[keep.Length];
+        long total = tensors.Sum(t => t.Length);
+        var samples = tensors.Select((t, i) => t.SampleMagnitudes(
+            Array.ConvertAll(sampled, model => sources[i][model]),
+            Origin(i),
+            Math.Max(1, (long)(SampleSize * (Int128)t.Length / total)))).ToArray();
+        var selectors = keep.Select((k, i) => k == 0 ? null : Begin(k, Array.IndexOf(sampled, first[i]))).ToArray();
         Complete(selectors, fresh =>
         {
             var total = Enumerable.Range(0, keep.Length).Select(fresh).ToArray();
@@ -39,16 +49,8 @@ internal static class MagnitudeSelection
         });
         return selectors;
 
-        // The first bracket comes from a sample that is spread over the tensors by their sizes. A model of which several thresholds are
-        // wanted is sampled once.
-        MagnitudeSelector Begin(long k, int model)
-        {
-            long total = tensors.Sum(t => t.Length);
-            int first = Array.FindIndex(sources[0], s => ReferenceEquals(s.Input, sources[0][model].Input));
-            samples[first] ??= tensors.SelectMany((t, i) =>
-                t.SampleMagnitudes(sources[i][model], Origin(i), Math.Max(1, (long)(SampleSize * (Int128)t.Length / total)))).ToArray();
-            return MagnitudeSelector.FromSample(k, total, samples[first]);
-        }
+        MagnitudeSelector Begin(long k, int sample) =>
+            MagnitudeSelector.FromSample(k, total, samples is [var one] ? one[sample] : [.. samples.SelectMany(t => t[sample])]);
 
         ModelTensor? Origin(int tensor) => origins.Length == 0 ? null : origins[tensor];
     }

@@ -11,12 +11,13 @@ namespace FusionKernels.Execution;
 /// <param name="scratch">Memory for twice <see cref="Chunk.Length"/> elements of any type.</param>
 internal unsafe delegate void ChunkBody(Worker worker, in Chunk chunk, byte* scratch);
 
-/// <summary>What a sample takes from one run of elements.</summary>
+/// <summary>What samples take from one run of elements.</summary>
 /// <param name="worker">Who does it.</param>
 /// <param name="chunk">The run.</param>
 /// <param name="scratch">As in <see cref="ChunkBody"/>.</param>
-/// <param name="magnitudes">Receives a magnitude's bits for each element.</param>
-internal unsafe delegate void SampleBody(Worker worker, in Chunk chunk, byte* scratch, Span<uint> magnitudes);
+/// <param name="samples">Receive a magnitude's bits for each element of the run.</param>
+/// <param name="begin">The run's first place in them.</param>
+internal unsafe delegate void SampleBody(Worker worker, in Chunk chunk, byte* scratch, uint[][] samples, int begin);
 
 /// <summary>What a pass counts in one chunk.</summary>
 /// <param name="worker">Who does it.</param>
@@ -123,13 +124,20 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
         return Reduction.Fold(partials, 1)[0];
     }
 
-    /// <summary>Magnitude bits of some of a model's deltas.</summary>
-    /// <param name="source">The model.</param>
+    /// <summary>Magnitude bits of some of the models' deltas, at the same elements for all.</summary>
+    /// <param name="sources">The models.</param>
     /// <param name="origin">The base.</param>
-    /// <param name="elements">How many to take; the whole tensor when it has no more.</param>
-    public uint[] SampleMagnitudes(MergeSource source, ModelTensor? origin, long elements) =>
-        Sample([new MergeSource(source.Input)], origin, elements, (worker, in chunk, _, part) =>
-            worker.Stream.SampleMagnitudes(chunk, 1, part));
+    /// <param name="elements">How many of each to take; the whole tensor when it has no more.</param>
+    /// <returns>The samples per model.</returns>
+    public uint[][] SampleMagnitudes(MergeSource[] sources, ModelTensor? origin, long elements)
+    {
+        var inputs = Array.ConvertAll(sources, s => new MergeSource(s.Input));
+        return Sample(inputs, origin, elements, sources.Length, (worker, in chunk, _, samples, begin) =>
+        {
+            for (int i = 0; i < samples.Length; i++)
+                worker.Stream.SampleMagnitudes(chunk.With(chunk.Base, chunk.Sources.Slice(i, 1)), 1, samples[i].AsSpan(begin));
+        });
+    }
 
     /// <summary>
     /// A sample of the tensor in short runs spread evenly over it: long enough for a read to pay, short enough that rows of
@@ -138,24 +146,28 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
     /// <param name="sources">The models.</param>
     /// <param name="origin">The base.</param>
     /// <param name="elements">How many to take; the whole tensor when it has no more.</param>
-    /// <param name="body">Fills in the sample's part that belongs to a run.</param>
-    public uint[] Sample(MergeSource[] sources, ModelTensor? origin, long elements, SampleBody body)
+    /// <param name="samples">How many samples are taken of the same elements.</param>
+    /// <param name="body">Fills in the samples' part that belongs to a run.</param>
+    public uint[][] Sample(MergeSource[] sources, ModelTensor? origin, long elements, int samples, SampleBody body)
     {
         using var held = Hold(sources, origin);
 
         // All workers share the runs: the pages they touch first are most of a mapped tensor's.
         int runs = (int)Math.Max(1, Math.Min(elements, length) / SampleRun);
-        var sample = new uint[Math.Min(length, runs * SampleRun)];
+        int taken = (int)Math.Min(length, runs * SampleRun);
+        var result = new uint[samples][];
+        for (int i = 0; i < samples; i++)
+            result[i] = new uint[taken];
         workers.Run((runs + RunsPerItem - 1) / RunsPerItem, (worker, item) =>
         {
             for (int run = item * RunsPerItem; run < Math.Min(runs, (item + 1) * RunsPerItem); run++)
             {
-                var part = sample.AsMemory(run * SampleRun, Math.Min(SampleRun, sample.Length));
-                WithChunk(worker, sources, origin, (long)(run * (Int128)length / runs), part.Length, (worker, in chunk, scratch) =>
-                    body(worker, chunk, scratch, part.Span));
+                int begin = run * SampleRun;
+                WithChunk(worker, sources, origin, (long)(run * (Int128)length / runs), Math.Min(SampleRun, taken), (worker, in chunk, scratch) =>
+                    body(worker, chunk, scratch, result, begin));
             }
         });
-        return sample;
+        return result;
     }
 
     /// <summary>
