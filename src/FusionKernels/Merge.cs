@@ -88,8 +88,10 @@ public static class Merge
 
         if (remaining.Length > 0)
             executor.Survey();
+        foreach (var shard in folder.Finished.Values)
+            Judge(shard, options, output);
         foreach (var shard in remaining)
-            Write(plan, executor, folder, shard);
+            Write(plan, executor, folder, shard, record => Judge(record, options, output));
         if (!folder.IsComplete)
             folder.Complete(plan, files);
         executor.Progress.Report();
@@ -104,6 +106,11 @@ public static class Merge
             BytesRead = executor.BytesRead,
             Elapsed = executor.Progress.Elapsed,
             Backend = backend.Name,
+            NonFinite =
+            [
+                .. folder.Finished.OrderBy(s => s.Key, StringComparer.Ordinal).SelectMany(s =>
+                    s.Value.NonFinite.OrderBy(t => t.Key, StringComparer.Ordinal).Select(t => (t.Key, t.Value))),
+            ],
             Warnings =
             [
                 .. plan.Steps.SelectMany(s => s.Warnings.Select(w => $"{s.Recipe.Name}: {w}")),
@@ -112,8 +119,19 @@ public static class Merge
         };
     }
 
+    private static void Judge(ShardRecord shard, MergeOptions options, string output)
+    {
+        if (options.NonFinite != NonFiniteValues.Fail || shard.NonFinite.Count == 0)
+            return;
+        var (tensor, count) = shard.NonFinite.OrderBy(t => t.Key, StringComparer.Ordinal).First();
+        throw new MergeException(
+            MergeError.Models,
+            $"{Path.Combine(output, shard.File)}: {tensor}: holds NaN or infinities ({count} of its elements), which this merge must not write");
+    }
+
     // A shard counts only if its sources are still what they were when it is done; otherwise its partial file goes.
-    private static void Write(MergePlan plan, Executor executor, OutputFolder folder, ShardLayout shard)
+    private static void Write(
+        MergePlan plan, Executor executor, OutputFolder folder, ShardLayout shard, Action<ShardRecord> judge)
     {
         try
         {
@@ -122,6 +140,7 @@ public static class Merge
                 record = executor.Write(shard, file);
             foreach (var input in plan.InputShards)
                 input.Source.CheckUnchanged();
+            judge(record);
             folder.Publish(record);
         }
         catch

@@ -27,6 +27,9 @@ public sealed record MergeOptions
     /// <summary>Throw away what an earlier run left in the output (its own files only) and begin anew.</summary>
     public bool Restart { get; init; }
 
+    /// <summary>What to do when an output tensor holds NaN or infinities.</summary>
+    public NonFiniteValues NonFinite { get; init; }
+
     /// <summary>Folder that relative model paths of the recipe start from; <c>null</c> is the current folder.</summary>
     public string? ModelRoot { get; init; }
 

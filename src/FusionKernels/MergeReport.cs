@@ -30,6 +30,9 @@ public sealed record MergeReport
     /// <summary>Name of the backend that ran the kernels.</summary>
     public required string Backend { get; init; }
 
+    /// <summary>Output tensors that hold NaN or infinities, with their count of such elements, in order of shard and name.</summary>
+    public required IReadOnlyList<(string Tensor, long Count)> NonFinite { get; init; }
+
     /// <summary>What a careful user should know: ignored keys, cut vocabularies, and the like.</summary>
     public required IReadOnlyList<string> Warnings { get; init; }
 }

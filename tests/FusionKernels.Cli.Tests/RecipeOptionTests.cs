@@ -49,6 +49,28 @@ public sealed class RecipeOptionTests : IDisposable
     }
 
     [Test]
+    public void Non_finite_results_are_told_or_refused()
+    {
+        float[] values = [1, float.NaN, 3, float.PositiveInfinity];
+        byte[] bytes = MemoryMarshal.AsBytes(values.AsSpan()).ToArray();
+        SafetensorsWriter.Write(
+            Path.Combine(_folder["broken"], "model.safetensors"), [(new TensorSpec("w", Dtype.F32, [4]), bytes)]);
+        string recipe = _folder.Write("broken.yml", $$"""
+            merge_method: linear
+            models:
+              - model: {{_folder["broken"]}}
+                parameters: {weight: 2}
+            """);
+        Tool.Run("merge", recipe, _folder["fails"], "--nan", "fail")
+            .AssertFails(ExitCodes.BadData, "model.safetensors", "w: holds NaN or infinities (2 of its elements)");
+        Assert.That(Directory.GetFiles(_folder["fails"], "*.safetensors*"), Is.Empty);
+        var told = Tool.Run("merge", recipe, _folder["told"]).Succeeds();
+        Assert.That(told.Error, Does.Contain("fusion: warning: w: 2 elements NaN or infinite"));
+        var report = Tool.Run("merge", recipe, _folder["told"], "--json").Succeeds().LastJson;
+        Assert.That(report.GetProperty("non_finite").GetProperty("w").GetInt64(), Is.EqualTo(2));
+    }
+
+    [Test]
     public void Single_files_without_a_config_are_merged_as_they_are()
     {
         string[] files = Directory.GetFiles(Tool.Digits, "*.safetensors", SearchOption.AllDirectories);

@@ -11,7 +11,7 @@ public class OutputRecordTests
         {
             Version = "0.1.0",
             Plan = new PlanRecord { Numerics = 1, Recipe = "merge_method: linear\n", Seed = 7, Lenient = false, Sources = [], Layout = [] },
-            Shards = [new ShardRecord("model.safetensors", 100, 1, new Dictionary<string, uint> { ["w"] = 2 })],
+            Shards = [new ShardRecord("model.safetensors", 100, 1, new Dictionary<string, uint> { ["w"] = 2 }, new Dictionary<string, long>())],
             Files = new Dictionary<string, FileRecord> { ["config.json"] = new(10, 3) },
         }.ToBytes();
         Assert.That(OutputRecord.Parse(bytes)!.Shards[0].Tensors["w"], Is.EqualTo(2));

@@ -47,6 +47,11 @@ internal abstract class RecipeCommand : ToolCommand
         DefaultValueFactory = _ => "read",
     };
 
+    private readonly Option<NonFiniteValues> _nan = new("--nan")
+    {
+        Description = "Output tensors that hold NaN or infinities: report them, or fail [default: report]",
+    };
+
     private readonly Option<bool> _lenient = new("--lenient")
     {
         Description = "Warn about keys without effect instead of refusing them",
@@ -63,11 +68,12 @@ internal abstract class RecipeCommand : ToolCommand
     {
         _device.AcceptOnlyFromAmong(Backends.Devices);
         _access.AcceptOnlyFromAmong("auto", "map", "read");
+        _nan.AcceptOnlyFromAmong("report", "fail");
         foreach (var argument in arguments)
             Add(argument);
         Add(_output);
         Option[] options =
-            [_device, _memory, _threads, _seed, _shardSize, _modelRoot, _access, _lenient, _restart];
+            [_device, _memory, _threads, _seed, _shardSize, _modelRoot, _access, _nan, _lenient, _restart];
         foreach (var option in options)
             Add(option);
     }
@@ -90,6 +96,7 @@ internal abstract class RecipeCommand : ToolCommand
             MemoryBytes = memory > 0 ? memory : Defaults.MemoryBytes,
             MaxShardBytes = shardSize > 0 ? shardSize : Defaults.MaxShardBytes,
             Seed = parsed.GetValue(_seed),
+            NonFinite = parsed.GetValue(_nan),
             Lenient = parsed.GetValue(_lenient),
             Restart = parsed.GetValue(_restart),
             ModelRoot = parsed.GetValue(_modelRoot),
@@ -102,6 +109,8 @@ internal abstract class RecipeCommand : ToolCommand
             report = await Merge.RunAsync(recipe, parsed.GetRequiredValue(_output), options, progress, cancellation);
         foreach (string warning in report.Warnings)
             Terminal.Warn(warning);
+        if (!terminal.Json)
+            NonFiniteTensors.Warn(report.NonFinite);
         if (terminal.Json)
             terminal.WriteJson(Document(report));
         else
@@ -132,6 +141,7 @@ internal abstract class RecipeCommand : ToolCommand
         ["bytes_read"] = report.BytesRead,
         ["seconds"] = report.Elapsed.TotalSeconds,
         ["backend"] = report.Backend,
+        ["non_finite"] = NonFiniteTensors.Document(report.NonFinite),
         ["warnings"] = new JsonArray([.. report.Warnings.Select(warning => JsonValue.Create(warning))]),
     };
 }

@@ -30,8 +30,7 @@ internal sealed class VerifyCommand : ToolCommand
     {
         foreach (string problem in report.Problems)
             terminal.Out.WriteLine(Terminal.Printable(problem));
-        foreach (var (tensor, count) in report.NonFinite)
-            Terminal.Warn($"{tensor}: {Terminal.Count(count, "element")} NaN or infinite");
+        NonFiniteTensors.Warn(report.NonFinite);
         string verdict = (report.Problems.Count, report.Hashed) switch
         {
             (0, true) => "all bytes are as they were written",
@@ -52,7 +51,6 @@ internal sealed class VerifyCommand : ToolCommand
         ["shards"] = report.Shards,
         ["bytes"] = report.Bytes,
         ["problems"] = new JsonArray([.. report.Problems.Select(problem => JsonValue.Create(problem))]),
-        ["non_finite"] = new JsonObject(
-            report.NonFinite.Select(found => KeyValuePair.Create(found.Tensor, (JsonNode?)found.Count))),
+        ["non_finite"] = NonFiniteTensors.Document(report.NonFinite),
     };
 }

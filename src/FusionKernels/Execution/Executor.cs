@@ -73,6 +73,7 @@ internal sealed class Executor : IDisposable
         _progress.Shard(shard.FileName);
         file.Write(0, shard.Header.Span);
         var checksums = new uint[shard.Tensors.Count];
+        var nonFinite = new long[shard.Tensors.Count];
 
         // The largest tensors first, equal ones in file order. A tensor that is a large part of the shard, or of what memory allows, is cut
         // into chunks that all workers share. The others go whole to a worker each, which spares them the waiting between passes and at
@@ -90,7 +91,9 @@ internal sealed class Executor : IDisposable
             shard.FileName,
             shard.FileLength,
             Crc32C.Of(shard.Header.Span),
-            shard.Tensors.Select((t, i) => (t.Name, Crc: checksums[i])).ToDictionary(t => t.Name, t => t.Crc));
+            shard.Tensors.Select((t, i) => (t.Name, Crc: checksums[i])).ToDictionary(t => t.Name, t => t.Crc),
+            shard.Tensors.Select((t, i) => (t.Name, Count: nonFinite[i])).Where(t => t.Count > 0)
+                .ToDictionary(t => t.Name, t => t.Count));
 
         bool IsShared(int index) =>
             Plan(index).Length > most || Plan(index).IntermediateBytes > _memoryBytes / _team.Count;
@@ -105,10 +108,11 @@ internal sealed class Executor : IDisposable
             var place = shard.Tensors[index];
             var plan = Plan(index);
             _progress.Tensor(place.Name);
-            var sink = new TensorSink(file, place.Offset, _progress.Bytes);
+            var sink = new TensorSink(file, place.Offset, Elements.Of(place.Dtype), _progress.Bytes);
             using var tensor = new TensorMerge(plan, _context, workers, sink);
             tensor.Run();
             checksums[index] = sink.Checksum(place.ByteLength);
+            nonFinite[index] = sink.NonFinite;
             _progress.TensorDone();
         }
     }

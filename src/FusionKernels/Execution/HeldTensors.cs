@@ -24,7 +24,7 @@ internal sealed class HeldTensors : IDisposable
             {
                 tensor.Hold(memory =>
                 {
-                    var sink = new TensorSink(memory, 0, static _ => { });
+                    var sink = new TensorSink(memory, 0, null, static _ => { });
                     using var merge = new TensorMerge(tensor.Plan, context.Steps[tensor.Merge], workers, sink);
                     merge.Run();
                 });

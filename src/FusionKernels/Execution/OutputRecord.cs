@@ -54,7 +54,13 @@ internal sealed record OutputRecord
 /// <param name="Bytes">Its size.</param>
 /// <param name="HeaderCrc32C">CRC-32C of the length field and the header with its padding.</param>
 /// <param name="Tensors">CRC-32C of each tensor's bytes.</param>
-internal sealed record ShardRecord(string File, long Bytes, uint HeaderCrc32C, IReadOnlyDictionary<string, uint> Tensors);
+/// <param name="NonFinite">Tensors that hold NaN or infinities, with their count of such elements.</param>
+internal sealed record ShardRecord(
+    string File,
+    long Bytes,
+    uint HeaderCrc32C,
+    IReadOnlyDictionary<string, uint> Tensors,
+    IReadOnlyDictionary<string, long> NonFinite);
 
 /// <summary>A small file of the output.</summary>
 /// <param name="Bytes">Its size.</param>

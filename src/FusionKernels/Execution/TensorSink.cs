@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using FusionKernels.Kernels;
 using FusionKernels.Safetensors;
 
 namespace FusionKernels.Execution;
@@ -6,10 +7,15 @@ namespace FusionKernels.Execution;
 /// <summary>Where a tensor's bytes go: its place in a shard, written in pieces by any thread in any order, with a checksum of the whole.</summary>
 /// <param name="file">The shard.</param>
 /// <param name="fileOffset">The tensor's first byte in it.</param>
+/// <param name="type">What its elements are, if they are numbers; pieces hold whole ones.</param>
 /// <param name="written">Told of every piece's length.</param>
-internal sealed class TensorSink(IOutputFile file, long fileOffset, Action<long> written)
+internal sealed class TensorSink(IOutputFile file, long fileOffset, ElementType? type, Action<long> written)
 {
     private readonly ConcurrentDictionary<long, (int Length, uint Crc)> _pieces = new();
+    private long _nonFinite;
+
+    /// <summary>How many elements that are NaN or infinite were written.</summary>
+    public long NonFinite => Interlocked.Read(ref _nonFinite);
 
     /// <summary>Writes a piece; each byte of the tensor is written exactly once.</summary>
     /// <param name="offset">The piece's first byte within the tensor.</param>
@@ -18,6 +24,8 @@ internal sealed class TensorSink(IOutputFile file, long fileOffset, Action<long>
     {
         file.Write(fileOffset + offset, bytes);
         _pieces[offset] = (bytes.Length, Crc32C.Of(bytes));
+        if (type is { } number && Execution.NonFinite.Count(number, bytes) is > 0 and var found)
+            Interlocked.Add(ref _nonFinite, found);
         written(bytes.Length);
     }
 
