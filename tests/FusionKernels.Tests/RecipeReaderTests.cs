@@ -66,6 +66,14 @@ public class RecipeReaderTests
         Assert.That(read.Models[1].Path, Is.EqualTo("null"));
     }
 
+    [TestCase("ends with a line break\n")]
+    [TestCase("model\n")]
+    [TestCase(".nan")]
+    [TestCase("-.inf")]
+    [TestCase(" spaces ")]
+    public void Any_path_survives_yaml(string path) =>
+        Assert.That(RecipeReader.Parse(Recipe.For("linear").Add(path).ToYaml()).Models[0].Path, Is.EqualTo(path));
+
     [Test]
     public void Of_several_documents_the_unnamed_one_is_the_recipe_and_the_others_are_its_steps()
     {

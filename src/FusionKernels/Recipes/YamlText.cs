@@ -9,8 +9,9 @@ internal static partial class YamlText
     public static string Quote(string text) =>
         Plain().IsMatch(text) ? text : System.Text.Json.JsonSerializer.Serialize(text, RecipeJson.Default.String);
 
-    // Words that YAML reads as null or a truth value are no plain text.
-    [GeneratedRegex(@"^(?!(null|true|false|yes|no|on|off|y|n)$)[A-Za-z_./][A-Za-z0-9_./+-]*$", RegexOptions.IgnoreCase)]
+    // Words that YAML reads as null, a truth value or a number are no plain text.
+    [GeneratedRegex(
+        @"\A(?!(null|true|false|yes|no|on|off|y|n|\.nan|\.inf)\z)[A-Za-z_./][A-Za-z0-9_./+-]*\z", RegexOptions.IgnoreCase)]
     private static partial Regex Plain();
 }
 
