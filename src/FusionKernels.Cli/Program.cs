@@ -14,6 +14,7 @@ internal static class Program
         {
             new MergeCommand(),
             new MoeCommand(),
+            new SmileCommand(),
             new LayerShuffleCommand(),
             new InspectCommand(),
             new DiffCommand(),

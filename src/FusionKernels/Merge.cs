@@ -43,7 +43,7 @@ public static class Merge
             () =>
             {
                 using var models = new OpenModels(options, recipe.Steps);
-                var plan = Planner.Plan(recipe, options, models.Open);
+                var plan = Planner.Plan(recipe, options, models.Open, cancellation);
                 models.RefuseOutputInside(output);
                 var report = Run(plan, options, new DirectoryOutputStore(output), output, null, progress, cancellation);
                 return report with

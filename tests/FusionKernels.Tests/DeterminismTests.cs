@@ -91,19 +91,24 @@ public class DeterminismTests
 
         foreach (var parameter in method.Parameters.Where(p => p.Required && p.Scope == ParameterScope.Global))
             recipe = recipe.With(parameter.Name, 0.3);
+
+        // A matrix of the models has two rows.
+        foreach (var parameter in method.Parameters.Where(p => p.Name is "k" or "gate_k"))
+            recipe = recipe.With(parameter.Name, 2);
         yield return (method.Name, recipe);
         if (method.Name.StartsWith("dare", StringComparison.Ordinal))
             yield return ($"{method.Name} rng=torch", recipe with { Rng = RandomGenerator.Torch });
         if (method.Base == BaseUse.Optional)
             yield return ($"{method.Name} with a base", recipe.WithBase("base"));
-        var flags = method.Parameters.Where(p => p is { Scope: ParameterScope.Global, Words: null, Default: 0 or 1 }).ToArray();
+        var flags = method.Parameters.Where(p => p is { Scope: ParameterScope.Global, Words: null, Default: 0 or 1, Least: null or 0 }).ToArray();
         if (flags.Length > 1)
             yield return ($"{method.Name} with all flags turned", flags.Aggregate(recipe, (r, p) => r.With(p.Name, 1 - p.Default!.Value)));
         foreach (var parameter in method.Parameters.Where(p => p.Scope == ParameterScope.Global))
         {
-            foreach (string word in parameter.Words?.Skip(1) ?? [])
+            // The layout of language models needs a config.json, which models in memory have not.
+            foreach (string word in parameter.Words?.Skip(1).Where(w => w != "causal_lm") ?? [])
                 yield return ($"{method.Name} {parameter.Name}={word}", recipe.With(parameter.Name, Setting.Choice(word)));
-            if (parameter is { Words: null, Default: 0 or 1 })
+            if (parameter is { Words: null, Default: 0 or 1, Least: null or 0 })
                 yield return ($"{method.Name} {parameter.Name}={1 - parameter.Default}", recipe.With(parameter.Name, 1 - parameter.Default.Value));
         }
     }

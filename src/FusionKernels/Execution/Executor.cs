@@ -1,4 +1,5 @@
 using FusionKernels.Kernels;
+using FusionKernels.Models;
 using FusionKernels.Planning;
 using FusionKernels.Recipes;
 using FusionKernels.Safetensors;
@@ -75,17 +76,19 @@ internal sealed class Executor : IDisposable
         var checksums = new uint[shard.Tensors.Count];
         var nonFinite = new long[shard.Tensors.Count];
 
-        // The largest tensors first, equal ones in file order. A tensor that is a large part of the shard, or of what memory allows, is cut
-        // into chunks that all workers share. The others go whole to a worker each, which spares them the waiting between passes and at
-        // ties; as they shrink, the workers end together. What tensors of steps need must fit for all workers at once.
-        int[] order = Enumerable.Range(0, checksums.Length).OrderByDescending(i => Plan(i).Length).ToArray();
-        long most = Math.Min(order.Sum(i => Plan(i).Length) / TensorsPerWorker, _wholeElements) / _team.Count;
-        var (together, alone) = (order.Where(IsShared).ToArray(), order.Where(i => !IsShared(i)).ToArray());
+        // The largest tensors first, equal ones in file order; those that share what they are computed from follow each other. What is a
+        // large part of the shard, or of what memory allows, is cut into chunks that all workers share. The others go whole to a worker
+        // each, which spares them the waiting between passes and at ties; as they shrink, the workers end together. What tensors of steps
+        // need must fit for all workers at once.
+        Unit[] units = [.. Enumerable.Range(0, checksums.Length).GroupBy(i => Plan(i).Shared ?? (object)Plan(i))
+            .Select(g => new Unit([.. g.Select(i => (i, Plan(i)))])).OrderByDescending(u => u.Elements)];
+        long most = Math.Min(units.Sum(u => u.Elements) / TensorsPerWorker, _wholeElements) / _team.Count;
+        var (together, alone) = (units.Where(IsShared).ToArray(), units.Where(u => !IsShared(u)).ToArray());
         int shared = together.Length;
-        order = [.. together, .. alone];
+        units = [.. together, .. alone];
         for (int i = 0; i < shared; i++)
             Merge(i, _team, next: i + 1);
-        _team.Run(order.Length - shared, (worker, item) => Merge(shared + item, worker, next: shared + item + _team.Count));
+        _team.Run(alone.Length, (worker, item) => Merge(shared + item, worker, next: shared + item + _team.Count));
 
         return new ShardRecord(
             shard.FileName,
@@ -95,34 +98,37 @@ internal sealed class Executor : IDisposable
             shard.Tensors.Select((t, i) => (t.Name, Count: nonFinite[i])).Where(t => t.Count > 0)
                 .ToDictionary(t => t.Name, t => t.Count));
 
-        bool IsShared(int index) =>
-            Plan(index).Length > most || Plan(index).IntermediateBytes > _memoryBytes / _team.Count;
+        bool IsShared(Unit unit) =>
+            unit.Elements > most || unit.Tensors.Any(t => t.Plan.IntermediateBytes > _memoryBytes / _team.Count);
 
         PlannedTensor Plan(int index) => _context.Plan.Tensors[shard.Tensors[index].Name];
 
         void Merge(int turn, Workers workers, int next)
         {
-            if (next < order.Length)
-                Prefetch(Plan(order[next]));
-            int index = order[turn];
-            var place = shard.Tensors[index];
-            var plan = Plan(index);
-            _progress.Tensor(place.Name);
-            var sink = new TensorSink(file, place.Offset, Elements.Of(place.Dtype), _progress.Bytes);
-            using var tensor = new TensorMerge(plan, _context, workers, sink);
-            tensor.Run();
-            checksums[index] = sink.Checksum(place.ByteLength);
-            nonFinite[index] = sink.NonFinite;
-            _progress.TensorDone();
+            if (next < units.Length)
+                Prefetch(units[next]);
+            Unit unit = units[turn];
+            using var held = unit.Hold(_context, workers);
+            foreach (var (index, plan) in unit.Tensors)
+            {
+                var place = shard.Tensors[index];
+                _progress.Tensor(place.Name);
+                var sink = new TensorSink(file, place.Offset, Elements.Of(place.Dtype), _progress.Bytes);
+                using var tensor = new TensorMerge(plan, _context, workers, sink);
+                tensor.Run();
+                checksums[index] = sink.Checksum(place.ByteLength);
+                nonFinite[index] = sink.NonFinite;
+                _progress.TensorDone();
+            }
         }
     }
 
     /// <inheritdoc/>
     public void Dispose() => _team.Dispose();
 
-    private static void Prefetch(PlannedTensor tensor)
+    private static void Prefetch(Unit unit)
     {
-        foreach (var input in tensor.Inputs)
+        foreach (var input in unit.Inputs)
             input.Prefetch();
     }
 
@@ -142,5 +148,21 @@ internal sealed class Executor : IDisposable
         long slots = (plan.Models.Count + 3L) * threads * LargestElement;
         long fitting = options.MemoryBytes / slots / Reduction.Block * Reduction.Block;
         return (int)Math.Clamp(fitting, Reduction.Block, DefaultChunkElements);
+    }
+
+    /// <summary>Tensors of a shard that are merged one after the other: mostly one.</summary>
+    /// <param name="Tensors">Their indices in the shard, and their plans.</param>
+    private sealed record Unit((int Index, PlannedTensor Plan)[] Tensors)
+    {
+        /// <summary>The tensors that they are computed from.</summary>
+        public IEnumerable<ModelTensor> Inputs => Tensors.SelectMany(t => t.Plan.Inputs).Distinct();
+
+        /// <summary>A measure of the work.</summary>
+        public long Elements { get; } = Tensors[0].Plan.Shared is null ? Tensors[0].Plan.Length
+            : Tensors.SelectMany(t => t.Plan.Inputs).SelectMany(i => i.Inputs).Distinct().Sum(i => i.ElementCount);
+
+        /// <summary>Keeps what they share in memory.</summary>
+        public HeldTensors Hold(MergeContext context, Workers workers) =>
+            new(Tensors is [_] ? [] : Inputs, context, workers);
     }
 }

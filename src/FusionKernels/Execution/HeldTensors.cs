@@ -3,32 +3,25 @@ using FusionKernels.Models;
 namespace FusionKernels.Execution;
 
 /// <summary>
-/// The tensors of steps that some inputs are, or are computed from, in memory until it is disposed. What a method reads
-/// in several passes is held across them; a survey of the whole model holds a tensor for one pass at a time.
+/// What some inputs are computed from in memory, until it is disposed. What a method reads in several passes is held
+/// across them; a survey of the whole model holds a tensor for one pass at a time.
 /// </summary>
 internal sealed class HeldTensors : IDisposable
 {
-    private readonly List<MergedTensor> _held = [];
+    private readonly List<IHeld> _held = [];
 
-    /// <summary>Merges the tensors that nobody holds yet, and holds all.</summary>
+    /// <summary>Computes what nobody holds yet, and holds all.</summary>
     /// <param name="inputs">The inputs.</param>
     /// <param name="context">The run's.</param>
-    /// <param name="workers">Who merges.</param>
+    /// <param name="workers">Who computes.</param>
     public HeldTensors(IEnumerable<ModelTensor> inputs, MergeContext context, Workers workers)
     {
-        if (context.Steps.Count == 0)
-            return;
         try
         {
-            foreach (var tensor in MergedTensor.Among(inputs).Distinct())
+            foreach (IHeld held in inputs.SelectMany(i => i.Held).Distinct())
             {
-                tensor.Hold(memory =>
-                {
-                    var sink = new TensorSink(memory, 0, null, static _ => { });
-                    using var merge = new TensorMerge(tensor.Plan, context.Steps[tensor.Merge], workers, sink);
-                    merge.Run();
-                });
-                _held.Add(tensor);
+                held.Hold(context, workers);
+                _held.Add(held);
             }
         }
         catch
@@ -41,8 +34,8 @@ internal sealed class HeldTensors : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var tensor in _held)
-            tensor.Release();
+        foreach (IHeld held in _held)
+            held.Release();
         _held.Clear();
     }
 }

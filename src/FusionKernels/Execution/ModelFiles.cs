@@ -36,7 +36,7 @@ internal static class ModelFiles
     {
         var donor = plan.Donor.Input;
         var files = new List<(string, byte[])>();
-        if (JsonFile.Read(donor, ConfigFile) is { } config)
+        if ((JsonFile.Read(donor, ConfigFile) ?? (plan.ClassSettings.Count > 0 ? [] : null)) is { } config)
             files.Add((ConfigFile, EditConfig(config, plan)));
         files.AddRange(TokenizerFiles(plan));
         files.AddRange(donor.ReadFiles(Copied));

@@ -83,6 +83,16 @@ public abstract class MergeMethod
     internal virtual IEnumerable<string> Warnings(IEnumerable<PlannedTensor> tensors) => [];
 
     /// <summary>
+    /// Whether a tensor that the base lacks is planned from the models' own, with a base of <c>null</c>; else it is an error.
+    /// </summary>
+    internal virtual bool TakesWithoutBase(string name) => false;
+
+    /// <summary>
+    /// The output's tensors: one for each that was planned, by the same name, unless the method writes something else.
+    /// </summary>
+    internal virtual MergeDraft Arrange(MergeDraft draft) => draft;
+
+    /// <summary>
     /// Whether merging a tensor draws a random number for each of its elements in a model, with the values that its
     /// parameters have there.
     /// </summary>

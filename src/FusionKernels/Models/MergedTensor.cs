@@ -1,3 +1,4 @@
+using FusionKernels.Execution;
 using FusionKernels.Planning;
 using FusionKernels.Safetensors;
 
@@ -10,11 +11,9 @@ namespace FusionKernels.Models;
 /// <param name="model">The step's name.</param>
 /// <param name="merge">The step's plan.</param>
 /// <param name="place">The tensor in the step's output.</param>
-internal sealed unsafe class MergedTensor(string model, MergePlan merge, PlacedTensor place) : ModelTensor
+internal sealed unsafe class MergedTensor(string model, MergePlan merge, PlacedTensor place) : ModelTensor, IHeld
 {
-    private readonly Lock _gate = new();
-    private TensorMemory? _memory;
-    private int _holders;
+    private readonly Held<TensorMemory> _memory = new();
 
     /// <inheritdoc/>
     public override string Name => place.Name;
@@ -43,6 +42,9 @@ internal sealed unsafe class MergedTensor(string model, MergePlan merge, PlacedT
     /// <inheritdoc/>
     public override IEnumerable<ModelTensor> Inputs => Plan.Inputs;
 
+    /// <inheritdoc/>
+    public override IEnumerable<IHeld> Held => [this];
+
     /// <summary>
     /// The merged tensors that others are, or are computed from; inputs of merged tensors are not looked at.
     /// </summary>
@@ -64,50 +66,30 @@ internal sealed unsafe class MergedTensor(string model, MergePlan merge, PlacedT
         return most;
     }
 
-    /// <summary>Makes the bytes ready to be fetched, until as many calls of <see cref="Release"/>.</summary>
-    /// <param name="write">
-    /// Merges the tensor. Another thread that wants it waits meanwhile; a thread waits only for tensors that it is
-    /// computed from, so none waits for itself.
-    /// </param>
-    public void Hold(Action<IOutputFile> write)
+    /// <inheritdoc/>
+    public void Hold(MergeContext context, Workers workers) => _memory.Hold(() =>
     {
-        lock (_gate)
+        var memory = new TensorMemory(ByteLength);
+        try
         {
-            if (_memory is null)
-            {
-                var memory = new TensorMemory(ByteLength);
-                try
-                {
-                    write(memory);
-                }
-                catch
-                {
-                    memory.Dispose();
-                    throw;
-                }
-
-                _memory = memory;
-            }
-
-            _holders++;
+            var sink = new TensorSink(memory, 0, null, static _ => { });
+            using var tensor = new TensorMerge(Plan, context.Steps[merge], workers, sink);
+            tensor.Run();
+            return memory;
         }
-    }
-
-    /// <summary>Ends a <see cref="Hold"/>.</summary>
-    public void Release()
-    {
-        lock (_gate)
+        catch
         {
-            if (--_holders > 0)
-                return;
-            _memory!.Dispose();
-            _memory = null;
+            memory.Dispose();
+            throw;
         }
-    }
+    });
+
+    /// <inheritdoc/>
+    public void Release() => _memory.Release();
 
     /// <inheritdoc/>
     public override byte* Fetch(long byteOffset, nint byteLength, byte* scratch) =>
-        _memory is { } memory ? memory.Address + byteOffset
+        _memory.Value is { } memory ? memory.Address + byteOffset
             : throw new InvalidOperationException($"{Name} is not held.");
 
     /// <inheritdoc/>

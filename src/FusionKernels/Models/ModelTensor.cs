@@ -1,3 +1,4 @@
+using FusionKernels.Execution;
 using FusionKernels.Safetensors;
 
 namespace FusionKernels.Models;
@@ -28,6 +29,9 @@ internal abstract unsafe class ModelTensor
 
     /// <summary>The tensors that it is computed from; none for a stored one.</summary>
     public virtual IEnumerable<ModelTensor> Inputs => [];
+
+    /// <summary>What must be held while its bytes are fetched.</summary>
+    public virtual IEnumerable<IHeld> Held => Inputs.SelectMany(i => i.Held);
 
     /// <summary>Gives a range of the tensor's bytes.</summary>
     /// <param name="byteOffset">First byte.</param>

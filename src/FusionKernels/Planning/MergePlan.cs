@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using FusionKernels.Execution;
 using FusionKernels.Methods;
 using FusionKernels.Models;
 using FusionKernels.Recipes;
@@ -115,8 +116,14 @@ internal sealed class PlannedTensor
     /// <summary>Elements of the output.</summary>
     public long Length { get; init; }
 
+    /// <summary>
+    /// What the tensor shares with others that are merged together with it, by one worker one after the other;
+    /// <c>null</c> for a tensor that is merged alone.
+    /// </summary>
+    public IHeld? Shared { get; init; }
+
     /// <summary>An output tensor that is another one's values, whole or its leading rows.</summary>
-    public static PlannedTensor Copy(TensorSpec spec, ModelTensor input) => new()
+    public static PlannedTensor Copy(TensorSpec spec, ModelTensor input, IHeld? shared = null) => new()
     {
         Spec = spec,
         Base = null,
@@ -124,6 +131,7 @@ internal sealed class PlannedTensor
         IsCopy = true,
         Parameters = new Dictionary<string, ParameterValue>(),
         Length = Elements.Count(spec.Shape),
+        Shared = shared,
     };
 
     /// <summary>All tensors that it is computed from.</summary>

@@ -19,12 +19,14 @@ internal sealed class Planner
     private readonly Dictionary<string, PlannedModel> _models = [];
     private readonly Dictionary<string, List<string>> _lacking = [];
     private readonly SortedSet<string> _unknownTokens = new(StringComparer.Ordinal);
+    private readonly CancellationToken _cancellation;
     private OutputTokenizer? _tokenizer;
 
-    private Planner(Recipe recipe, MergeOptions options)
+    private Planner(Recipe recipe, MergeOptions options, CancellationToken cancellation)
     {
         _recipe = recipe;
         _options = options;
+        _cancellation = cancellation;
         _warnings.AddRange(recipe.Warnings);
         if (!MergeMethods.TryGet(recipe.MergeMethod, out var method))
         {
@@ -42,12 +44,14 @@ internal sealed class Planner
     /// <param name="recipe">What to merge.</param>
     /// <param name="options">How.</param>
     /// <param name="open">Opens the model of a path; called once per path, after the recipe itself was checked.</param>
+    /// <param name="cancellation">Stops what a method computes already for its plan.</param>
     /// <exception cref="MergeException">The recipe is wrong or the models do not fit together.</exception>
-    public static MergePlan Plan(Recipe recipe, MergeOptions options, Func<string, Model> open)
+    public static MergePlan Plan(
+        Recipe recipe, MergeOptions options, Func<string, Model> open, CancellationToken cancellation = default)
     {
         if (recipe.Moe is not null)
             return MoePlanner.Plan(recipe, recipe.Moe, options, open);
-        var planner = new Planner(recipe, options);
+        var planner = new Planner(recipe, options, cancellation);
         planner.CheckParameters();
         Dtype? dtype = planner.NamedDtype();
         var slices = planner.OpenSlices(open);
@@ -186,6 +190,15 @@ internal sealed class Planner
 
         RefuseIntermediates(tensors.Values, _options);
         _warnings.AddRange(_method.Warnings(tensors.Values.Where(t => !t.IsCopy)));
+        var draft = _method.Arrange(new MergeDraft
+        {
+            Base = _recipe.BaseModel is null ? null : _models[_recipe.BaseModel],
+            Models = _models.Values.Where(m => m.Ordinal >= 0).ToArray(),
+            Tensors = tensors.Values.ToArray(),
+            Options = _options,
+            Cancellation = _cancellation,
+        });
+        _warnings.AddRange(draft.Warnings);
         foreach (var (path, names) in _lacking)
         {
             string more = names.Count > MismatchesShown ? $" and {names.Count - MismatchesShown} more" : "";
@@ -208,14 +221,16 @@ internal sealed class Planner
         {
             Recipe = _recipe,
             Method = _method,
-            Base = _recipe.BaseModel is null ? null : _models[_recipe.BaseModel],
-            Models = _models.Values.Where(m => m.Ordinal >= 0).ToArray(),
-            Tensors = tensors,
-            Layout = OutputLayout.Plan(tensors.Values.Select(t => t.Spec).ToArray(), null, _options.MaxShardBytes),
+            Base = draft.Base,
+            Models = draft.Models,
+            Tensors = draft.Tensors.ToDictionary(t => t.Spec.Name),
+            Layout = OutputLayout.Plan(
+                draft.Tensors.Select(t => t.Spec).ToArray(), draft.Metadata, _options.MaxShardBytes),
             NamedDtype = dtype,
             Tokenizer = _tokenizer,
             ChatTemplate = _recipe.ChatTemplate is { } template
                 ? ChatTemplate.Of(template, _models.Values.Select(m => m.Input)) : null,
+            ClassSettings = draft.ClassSettings,
             SlicedLayers = slices[0].Layers is null ? null : slices.Sum(s => s.Layers),
             Warnings = _warnings,
         };
@@ -243,7 +258,7 @@ internal sealed class Planner
         string name = slot.Name;
         var origin = slot.Slice.Origin;
         ModelTensor? basis = origin is null ? null : Find(origin, slot);
-        if (origin is not null && basis is null)
+        if (origin is not null && basis is null && !_method.TakesWithoutBase(name))
         {
             if (_recipe.MissingTensors == MissingTensors.Drop)
                 Lack(origin, slot);

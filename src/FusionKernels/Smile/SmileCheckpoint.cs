@@ -13,10 +13,6 @@ namespace FusionKernels.Smile;
 /// </summary>
 internal sealed unsafe class SmileCheckpoint : IDisposable
 {
-    // Name of the shared part and of the gate.
-    private static readonly (string Shared, string Gate)[] Layouts =
-        [("shared_linear", "gate.weight"), ("pretrained_model", "gate.weights")];
-
     private readonly Checkpoint _checkpoint;
     private readonly List<TensorMemory> _loaded = [];
     private readonly HashSet<string> _used = [];
@@ -46,13 +42,13 @@ internal sealed unsafe class SmileCheckpoint : IDisposable
     /// <summary>All layers: first those with experts, then what is left over.</summary>
     public IEnumerable<(string Name, GatedLinear Layer)> Layers()
     {
-        foreach (var (shared, gate) in Layouts)
+        foreach (SmileLayout layout in SmileLayout.All)
         {
-            string ending = shared + ".weight";
+            string ending = layout.Shared + ".weight";
             foreach (CheckpointTensor tensor in _checkpoint.Tensors)
             {
                 if (tensor.Name == ending || tensor.Name.EndsWith("." + ending, StringComparison.Ordinal))
-                    yield return Gated(tensor, tensor.Name[..^ending.Length], shared, gate);
+                    yield return Gated(tensor, tensor.Name[..^ending.Length], layout);
             }
         }
 
@@ -86,12 +82,12 @@ internal sealed unsafe class SmileCheckpoint : IDisposable
     }
 
     // The prefix ends with a dot, or is empty.
-    private (string Name, GatedLinear Layer) Gated(CheckpointTensor tensor, string prefix, string shared, string gate)
+    private (string Name, GatedLinear Layer) Gated(CheckpointTensor tensor, string prefix, SmileLayout layout)
     {
         if (tensor.Shape.Count != 2)
             throw Broken(tensor, "is no matrix");
         Matrix weights = Matrix(tensor, tensor.Shape[0], tensor.Shape[1]);
-        Operand bias = Bias($"{prefix}{shared}.bias", weights.Rows);
+        Operand bias = Bias($"{prefix}{layout.Shared}.bias", weights.Rows);
         var experts = new List<Expert>();
         while (Expert($"{prefix}experts.{experts.Count}.", weights) is { } expert)
             experts.Add(expert);
@@ -104,7 +100,7 @@ internal sealed unsafe class SmileCheckpoint : IDisposable
         if (_configuredExperts is { } configured && configured != experts.Count)
             throw Broken(tensor, $"has {experts.Count} experts, config.json says {configured}");
 
-        Expert[] routed = Routed(tensor, prefix + gate, experts, weights.Columns);
+        Expert[] routed = Routed(tensor, prefix + layout.Gate, experts, weights.Columns);
         foreach (CheckpointTensor other in _checkpoint.Tensors)
         {
             if ((IsPart(other.Name, "experts.") || IsPart(other.Name, "gate.")) && !_used.Contains(other.Name))

@@ -14,7 +14,6 @@ internal sealed class KernelGoldenTests : GoldenFixture
         ["ties"] = Ties,
         ["emr"] = Emr,
         ["slerp"] = Slerp,
-        ["smile_linear"] = SmileLinear,
         ["rsvd"] = Rsvd,
         ["misc/task_arithmetic"] = c => PerTensor(
             c, "task_arithmetic", "task_arithmetic", 3, ("weight", 1), ("lambda", c.Number("task_arithmetic_scale"))),
@@ -38,6 +37,7 @@ internal sealed class KernelGoldenTests : GoldenFixture
         from folder in GoldenFolder.Kernels
         from json in folder.Records("cases")
         let name = json.GetProperty("name").GetString()!
+        where !name.StartsWith("smile_", StringComparison.Ordinal)
         from part in json.GetProperty("op").ValueEquals("misc") ? Parts(json) : [""]
         select Named(folder.Name, name + part, folder, json, part);
 
@@ -199,40 +199,6 @@ internal sealed class KernelGoldenTests : GoldenFixture
         };
     }
 
-    // The factors are those expected of the construction; what is decided here is the forward pass.
-    private static unsafe Dictionary<string, double[]> SmileLinear(KernelCase c)
-    {
-        if (!c.Has("gate"))
-            Assert.Ignore("no construction of SMILE's factors");
-        int count = (int)c.Integer("num_experts"), topK = (int)c.Integer("top_k"), rank = (int)c.Integer("gate_k");
-        using var memory = new PinnedTensors();
-        Matrix weights = memory.Matrix(c.Input("w0")), gate = memory.Matrix(c.Output("gate"));
-        Matrix input = memory.Floats(c.Input("x"));
-        bool bias = c.Parameter("bias").GetBoolean(), dense = c.Parameter("k").GetInt32() <= 0;
-        Expert[] experts = [.. Enumerable.Range(0, count).Select(i => new Expert(
-            dense ? memory.Difference(c.Input($"w.{i}"), c.Input("w0")) : memory.Matrix(c.Output($"u.{i}")))
-        {
-            Down = dense ? default : memory.Matrix(c.Output($"svh.{i}")),
-            Gate = gate.SliceRows(i * rank, rank),
-            Bias = bias ? memory.Operand(c.Output($"db.{i}")) : default,
-        })];
-        var layer = new GatedLinear(weights, bias ? memory.Operand(c.Input("b0")) : default, experts, topK);
-        using var backend = new CpuBackend();
-        using var team = new StreamTeam(backend, 2);
-        var forward = new GatedForward(team);
-        var y = new float[input.Rows * layer.Outputs];
-        fixed (float* output = y)
-            forward.Run(layer, input, new Matrix(new Operand(ElementType.F32, output), input.Rows, layer.Outputs));
-        return new()
-        {
-            ["y"] = Doubles(y),
-            ["router_logits"] = Doubles(forward.Routing.Scores.ToArray()),
-            ["router_probs"] = Doubles(forward.Routing.Probabilities.ToArray()),
-            ["topk_idx"] = Array.ConvertAll(forward.Routing.Chosen.ToArray(), e => (double)e),
-            ["topk_weight"] = Doubles(forward.Routing.Weights.ToArray()),
-        };
-    }
-
     // The sketch is the same to the last bit: its normals are elements of a stream. Vectors need no alignment: both
     // sides make the largest element of a right vector positive.
     private static Dictionary<string, double[]> Rsvd(KernelCase c)
@@ -283,37 +249,4 @@ internal sealed class KernelGoldenTests : GoldenFixture
     private static double[] Doubles(float[] values) => Array.ConvertAll(values, v => (double)v);
 
     private static double[] Doubles(bool[] values) => Array.ConvertAll(values, v => v ? 1.0 : 0.0);
-
-    /// <summary>One case: its parameters, inputs and expected outputs.</summary>
-    private sealed class KernelCase(JsonElement json, GoldenFile file)
-    {
-        public JsonElement Parameter(string name) => json.GetProperty("params").GetProperty(name);
-
-        public double Number(string name) => Parameter(name).GetDouble();
-
-        public ulong Integer(string name) => Parameter(name).GetUInt64();
-
-        public GoldenTensor Input(string name) => file["in." + name];
-
-        public GoldenTensor Output(string name) => file["out." + name];
-
-        public bool Has(string output) => file.Names.Contains("out." + output);
-
-        public double[] Expected(string name) => file["out." + name].Values;
-
-        /// <summary>The rows of a matrix.</summary>
-        public float[][] Rows(string name) => [.. Input(name).Floats.Chunk((int)Input(name).Shape[1])];
-
-        /// <summary>The tensors of a model whose inputs begin with a prefix.</summary>
-        public string[] TensorNames(string prefix) => [.. file.Names
-            .Where(n => n.StartsWith($"in.{prefix}.", StringComparison.Ordinal)).Select(n => n[(prefix.Length + 4)..])];
-
-        /// <summary>t_i for a tensor.</summary>
-        public float[][] Models(string tensor, int tasks) =>
-            [.. Enumerable.Range(0, tasks).Select(i => Input($"t{i}.{tensor}").Floats)];
-
-        /// <summary>t_i - base for a tensor.</summary>
-        public float[][] Deltas(string tensor, int tasks) =>
-            [.. Models(tensor, tasks).Select(m => m.Zip(Input($"base.{tensor}").Floats, (x, b) => x - b).ToArray())];
-    }
 }
