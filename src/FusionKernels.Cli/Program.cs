@@ -19,6 +19,8 @@ internal static class Program
             new InspectCommand(),
             new DiffCommand(),
             new SvdCommand(),
+            new ExtractLoraCommand(),
+            new SumLoraCommand(),
             new VerifyCommand(),
             new MethodsCommand(),
             new DemoCommand(),
@@ -45,8 +47,8 @@ internal static class Program
         }
         catch (OperationCanceledException) when (interrupt.ExitCode != 0)
         {
-            bool resumes = parsed.CommandResult.Command is RecipeCommand;
-            string hint = resumes ? "; the same command goes on from the finished shards" : "";
+            bool resumes = parsed.CommandResult.Command is RecipeCommand or AdapterCommand;
+            string hint = resumes ? "; the same command goes on from what is finished" : "";
             return Fail(interrupt.ExitCode, "interrupted" + hint);
         }
         catch (Exception e)

@@ -51,13 +51,15 @@ public sealed class OutputLayout
     /// file; empty for none.
     /// </param>
     /// <param name="maxShardBytes">Most bytes of tensor data in a shard.</param>
+    /// <param name="stem">What the files' names begin with.</param>
     /// <exception cref="ArgumentException">A name is not unique, not valid Unicode or <c>__metadata__</c>, or a
     /// dimension is negative.</exception>
     /// <exception cref="SafetensorsException">A tensor or a header would break a rule of the format.</exception>
     public static OutputLayout Plan(
         IReadOnlyList<TensorSpec> tensors,
         IReadOnlyDictionary<string, string>? metadata = null,
-        long maxShardBytes = DefaultMaxShardBytes)
+        long maxShardBytes = DefaultMaxShardBytes,
+        string stem = "model")
     {
         ArgumentNullException.ThrowIfNull(tensors);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(maxShardBytes);
@@ -67,8 +69,8 @@ public sealed class OutputLayout
         for (int i = 0; i < shards.Length; i++)
         {
             string fileName = shards.Length == 1
-                ? "model.safetensors"
-                : string.Create(CultureInfo.InvariantCulture, $"model-{i + 1:D5}-of-{shards.Length:D5}.safetensors");
+                ? $"{stem}.safetensors"
+                : string.Create(CultureInfo.InvariantCulture, $"{stem}-{i + 1:D5}-of-{shards.Length:D5}.safetensors");
             shards[i] = new ShardLayout(i, fileName, Arrange(groups[i]), metadata ?? PyTorchMetadata);
         }
 

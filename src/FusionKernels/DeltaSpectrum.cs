@@ -28,8 +28,8 @@ public sealed record DeltaSpectrum(
     /// Measures all matrices that both checkpoints have as floating-point numbers, in the base's order, one after the
     /// other as they are asked for. In memory is one of them at a time, and not even that where files are mapped.
     /// </summary>
-    /// <param name="basis">Folder, index or file of the base.</param>
-    /// <param name="expert">Folder, index or file of the expert.</param>
+    /// <param name="basis">Folder, index or file of the base, or path+adapter.</param>
+    /// <param name="expert">The expert, likewise.</param>
     /// <param name="rank">Values per tensor, at least 1; fewer where a side is shorter.</param>
     /// <param name="options">How the values are found; every tensor has a stream of its own.</param>
     /// <param name="threads">Worker threads; 0 is one per processor.</param>
@@ -57,55 +57,27 @@ public sealed record DeltaSpectrum(
     private static IEnumerable<DeltaSpectrum> MeasureEach(
         string basis, string expert, int rank, SketchOptions options, int threads, CancellationToken cancellation)
     {
-        using var a = Checkpoint.Open(basis);
-        using var b = Checkpoint.Open(expert);
+        using var models = new OpenModels(new MergeOptions { Access = SourceAccess.Auto });
+        Model a = models.Open(basis), b = models.Open(expert);
         using var backend = new CpuBackend();
         using var team = new WorkerTeam(backend, threads, cancellation);
-        foreach (CheckpointTensor tensor in a.Tensors)
+        foreach (ModelTensor tensor in a.Tensors)
         {
-            if (IsMatrix(tensor) && b.TryGet(tensor.Name, out CheckpointTensor? other) && IsMatrix(other))
+            if (IsMatrix(tensor) && b.TryGet(tensor.Name, out ModelTensor? other) && IsMatrix(other))
                 yield return Measure(team, tensor, other, rank, options);
         }
     }
 
-    private static bool IsMatrix(CheckpointTensor tensor) =>
+    private static bool IsMatrix(ModelTensor tensor) =>
         Elements.Of(tensor.Dtype) is not null && tensor.Shape.Count == 2 && tensor.ElementCount > 0;
 
     private static DeltaSpectrum Measure(
-        IStreamTeam team, CheckpointTensor basis, CheckpointTensor expert, int rank, SketchOptions options)
+        IStreamTeam team, ModelTensor basis, ModelTensor expert, int rank, SketchOptions options)
     {
-        if (!basis.Shape.SequenceEqual(expert.Shape))
-        {
-            string shape = string.Join(", ", expert.Shape), expected = string.Join(", ", basis.Shape);
-            throw Broken(expert, $"has the shape [{shape}], in the base [{expected}]");
-        }
-
-        if (basis.Shape.Max() > int.MaxValue)
-            throw Broken(expert, "has more than 2^31 - 1 rows or columns");
-        (int rows, int columns) = ((int)basis.Shape[0], (int)basis.Shape[1]);
-        using TensorMemory? baseMemory = Memory(basis), expertMemory = Memory(expert);
-        var delta = new Matrix(Operand(expert, expertMemory), rows, columns) { Base = Operand(basis, baseMemory) };
+        using var delta = new DeltaMatrix(basis, expert);
         options = options with { Random = Philox.ForTensor(options.Random.Seed, basis.Name, 0) };
-        try
-        {
-            int most = Math.Min(rank, Math.Min(rows, columns));
-            using RandomizedSvd svd = RandomizedSvd.Factor(team, delta, most, options);
-            return new DeltaSpectrum(basis.Name, basis.Shape, svd.Values, svd.Energy, svd.IsExact);
-        }
-        catch (ArithmeticException)
-        {
-            throw Broken(expert, "differs from the base by NaN, infinity, or more than fp32 can multiply");
-        }
+        int most = Math.Min(rank, Math.Min(delta.View.Rows, delta.View.Columns));
+        using RandomizedSvd svd = delta.Factor(matrix => RandomizedSvd.Factor(team, matrix, most, options));
+        return new DeltaSpectrum(basis.Name, basis.Shape, svd.Values, svd.Energy, svd.IsExact);
     }
-
-    private static TensorMemory? Memory(CheckpointTensor tensor) =>
-        tensor.Shard.Source.IsMapped ? null : new TensorMemory(tensor.ByteLength);
-
-    // SAFETY: the memory is the tensor's length; it, or the map, outlives the operand.
-    private static unsafe Operand Operand(CheckpointTensor tensor, TensorMemory? memory) => new(
-        Elements.Of(tensor.Dtype)!.Value,
-        tensor.Fetch(0, (nint)tensor.ByteLength, memory is null ? null : memory.Address));
-
-    private static MergeException Broken(CheckpointTensor tensor, string rule) =>
-        new(MergeError.Models, $"{tensor.Shard.Path}: tensor '{tensor.Name}' {rule}");
 }

@@ -44,7 +44,7 @@ public static class Merge
             {
                 using var models = new OpenModels(options, recipe.Steps);
                 var plan = Planner.Plan(recipe, options, models.Open, cancellation);
-                models.RefuseOutputInside(output);
+                OutputFolder.RefuseInside(output, models.Shards);
                 var report = Run(plan, options, new DirectoryOutputStore(output), output, null, progress, cancellation);
                 return report with
                 {
@@ -72,7 +72,7 @@ public static class Merge
     {
         var backend = options.Backend ?? new CpuBackend();
         var files = ModelFiles.Of(plan);
-        using var folder = OutputFolder.Open(store, plan, PlanRecord.Of(plan, options), options.Restart);
+        using var folder = OutputFolder.Open(store, plan.Layout, PlanRecord.Of(plan, options), options.Restart);
         using var executor = new Executor(plan, options, masks, backend, progress, cancellation);
         int reused = folder.Finished.Count;
         var remaining = plan.Layout.Shards.Where(s => !folder.Finished.ContainsKey(s.FileName)).ToArray();
@@ -93,7 +93,7 @@ public static class Merge
         foreach (var shard in remaining)
             Write(plan, executor, folder, shard, record => Judge(record, options, output));
         if (!folder.IsComplete)
-            folder.Complete(plan, files);
+            folder.Complete(plan.Layout, files);
         executor.Progress.Report();
         return new MergeReport
         {

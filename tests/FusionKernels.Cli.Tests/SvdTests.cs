@@ -48,6 +48,17 @@ public sealed class SvdTests : IDisposable
     }
 
     [Test]
+    public void Seed_and_threads_change_no_share_that_is_shown()
+    {
+        string left = Path.Combine(Tool.Digits, "base"), right = Path.Combine(Tool.Digits, "expert_rot90");
+        string[] command = ["svd", left, right, "--ranks", "8"];
+        string one = Tool.Run([.. command, "--threads", "1"]).Succeeds().Out;
+        Assert.That(Tool.Run([.. command, "--threads", "3"]).Succeeds().Out, Is.EqualTo(one));
+        Assert.That(Tool.Run([.. command, "--seed", "9"]).Succeeds().Out, Is.EqualTo(one));
+        Tool.Run([.. command, "--threads", "0"]).AssertFails(ExitCodes.Usage, "--threads");
+    }
+
+    [Test]
     public void What_cannot_be_measured_is_one_line_with_the_tensor()
     {
         Write("base", new float[6]);

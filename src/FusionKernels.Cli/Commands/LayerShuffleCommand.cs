@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using FusionKernels.Recipes;
 
 namespace FusionKernels.Cli.Commands;
@@ -38,16 +37,8 @@ internal sealed class LayerShuffleCommand : RecipeCommand
     {
         foreach (var option in new Option[] { _models, _weights, _fullRandom, _half, _printYaml, _writeYaml, _dryRun })
             Add(option);
-        _weights.CustomParser = result => [.. result.Tokens.Select(t =>
-        {
-            if (!double.TryParse(t.Value, NumberStyles.Float, CultureInfo.InvariantCulture, out double weight)
-                || !double.IsFinite(weight) || weight < 0)
-            {
-                result.AddError($"--weight: '{t.Value}' is no number from 0 on");
-            }
-
-            return weight;
-        })];
+        _weights.CustomParser = result =>
+            [.. result.Tokens.Select(t => ReadNumber(result, t.Value, weight => weight >= 0, "number from 0 on"))];
     }
 
     /// <inheritdoc/>

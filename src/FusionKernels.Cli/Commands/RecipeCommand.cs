@@ -24,28 +24,14 @@ internal abstract class RecipeCommand : ToolCommand
     private readonly Option<long> _memory = SizeOption(
         "--memory", "Working memory, besides the mapped inputs [default: 1GiB]");
 
-    private readonly Option<int> _threads = CountOption("--threads", "Worker threads [default: one per processor]");
+    private readonly Option<int> _threads = ThreadsOption();
 
-    private readonly Option<ulong> _seed = new("--seed", "--random-seed")
-    {
-        Description = "Seed of all that is random [default: 0]",
-        HelpName = "N",
-    };
+    private readonly Option<ulong> _seed = SeedOption();
 
     private readonly Option<long> _shardSize = SizeOption(
         "--max-shard-size", "Largest output shard [default: 5GB]", "--out-shard-size");
 
-    private readonly Option<string> _modelRoot = new("--model-root")
-    {
-        Description = "Folder that relative model paths start from",
-        HelpName = "DIR",
-    };
-
-    private readonly Option<string> _access = new("--access")
-    {
-        Description = "Read input files or map them; auto maps what is local",
-        DefaultValueFactory = _ => "read",
-    };
+    private readonly Option<string> _modelRoot = ModelRootOption(), _access = AccessOption();
 
     private readonly Option<NonFiniteValues> _nan = new("--nan")
     {
@@ -57,17 +43,13 @@ internal abstract class RecipeCommand : ToolCommand
         Description = "Warn about keys without effect instead of refusing them",
     };
 
-    private readonly Option<bool> _restart = new("--restart")
-    {
-        Description = "Replace what an earlier merge left in OUT",
-    };
+    private readonly Option<bool> _restart = RestartOption();
 
     /// <summary>Creates the command; its own arguments stand before OUT.</summary>
     protected RecipeCommand(string name, string description, params Argument[] arguments)
         : base(name, description)
     {
         _device.AcceptOnlyFromAmong(Backends.Devices);
-        _access.AcceptOnlyFromAmong("auto", "map", "read");
         _nan.AcceptOnlyFromAmong("report", "fail");
         foreach (var argument in arguments)
             Add(argument);

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json.Nodes;
+using FusionKernels.Kernels;
 
 namespace FusionKernels.Cli.Commands;
 
@@ -33,12 +34,17 @@ internal sealed class SvdCommand : ToolCommand
         },
     };
 
+    private readonly Option<ulong> _seed = SeedOption();
+    private readonly Option<int> _threads = ThreadsOption();
+
     public SvdCommand()
         : base("svd", "Measure of what rank a fine-tuned model's changes are, matrix by matrix")
     {
         Add(_base);
         Add(_expert);
         Add(_ranks);
+        Add(_seed);
+        Add(_threads);
     }
 
     /// <inheritdoc/>
@@ -46,7 +52,12 @@ internal sealed class SvdCommand : ToolCommand
     {
         int[] ranks = [.. parsed.GetRequiredValue(_ranks).Distinct().Order()];
         var spectra = DeltaSpectrum.Measure(
-            parsed.GetRequiredValue(_base), parsed.GetRequiredValue(_expert), ranks[^1], cancellation: cancellation);
+            parsed.GetRequiredValue(_base),
+            parsed.GetRequiredValue(_expert),
+            ranks[^1],
+            new SketchOptions { Random = new Philox(parsed.GetValue(_seed), 0) },
+            parsed.GetValue(_threads),
+            cancellation);
         DeltaSpectrum[] measured = await Task.Run(() => spectra.ToArray(), cancellation);
         if (terminal.Json)
             terminal.WriteJson(Document(measured, ranks));

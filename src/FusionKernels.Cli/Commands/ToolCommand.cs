@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Globalization;
 
 namespace FusionKernels.Cli.Commands;
@@ -50,6 +51,55 @@ internal abstract class ToolCommand : Command
             return count;
         },
     };
+
+    /// <summary>The option for the seed of all that is random.</summary>
+    protected static Option<ulong> SeedOption() => new("--seed", "--random-seed")
+    {
+        Description = "Seed of all that is random [default: 0]",
+        HelpName = "N",
+    };
+
+    /// <summary>The option for the number of threads.</summary>
+    protected static Option<int> ThreadsOption() =>
+        CountOption("--threads", "Worker threads [default: one per processor]");
+
+    /// <summary>The option for the folder of relative paths.</summary>
+    protected static Option<string> ModelRootOption() => new("--model-root")
+    {
+        Description = "Folder that relative model paths start from",
+        HelpName = "DIR",
+    };
+
+    /// <summary>The option for how input files are read.</summary>
+    protected static Option<string> AccessOption()
+    {
+        var option = new Option<string>("--access")
+        {
+            Description = "Read input files or map them; auto maps what is local",
+            DefaultValueFactory = _ => "read",
+        };
+        option.AcceptOnlyFromAmong("auto", "map", "read");
+        return option;
+    }
+
+    /// <summary>The option for beginning anew.</summary>
+    protected static Option<bool> RestartOption() => new("--restart")
+    {
+        Description = "Replace what an earlier run left in OUT",
+    };
+
+    /// <summary>Reads a number of an option's value.</summary>
+    /// <param name="result">Receives an error where it is none.</param>
+    /// <param name="text">The word.</param>
+    /// <param name="allowed">Which numbers are.</param>
+    /// <param name="wanted">What they are called.</param>
+    protected static double ReadNumber(ArgumentResult result, string text, Func<double, bool> allowed, string wanted)
+    {
+        bool isNumber = double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number);
+        if (!isNumber || !double.IsFinite(number) || !allowed(number))
+            result.AddError($"--{result.Argument.Name.TrimStart('-')}: '{text}' is no {wanted}");
+        return number;
+    }
 
     /// <summary>An option that takes a size, such as 1GiB.</summary>
     protected static Option<long> SizeOption(string name, string description, params string[] aliases) => new(

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using FusionKernels.Models.Lora;
 using FusionKernels.Planning;
 using FusionKernels.Recipes;
 using FusionKernels.Tokenizers;
@@ -28,7 +29,7 @@ internal static class ModelFiles
 
     /// <summary>Every name that a merge may write besides shards and index.</summary>
     public static IEnumerable<string> Names =>
-        [ConfigFile, CardFile, RecipeFile, MoeRecipeFile, .. Tokenizer.FileNames, .. Copied];
+        [ConfigFile, CardFile, LoraConfig.FileName, RecipeFile, MoeRecipeFile, .. Tokenizer.FileNames, .. Copied];
 
     /// <summary>The files of a plan's output, by name.</summary>
     /// <exception cref="MergeException">A file of the donor is not what its name says.</exception>

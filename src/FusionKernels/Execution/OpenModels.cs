@@ -101,20 +101,8 @@ internal sealed class OpenModels : IDisposable
         }
     }
 
-    /// <summary>Refuses an output that is, or lies in, the folder of an input; links are followed.</summary>
-    /// <exception cref="MergeException">It does.</exception>
-    public void RefuseOutputInside(string output)
-    {
-        var inputs = _open.Values.SelectMany(m => m.Shards).Select(s => Path.GetDirectoryName(s.Path)!).Distinct()
-            .DistinctBy(f => Identity(SourceStamp.Of(f))).ToDictionary(f => Identity(SourceStamp.Of(f)));
-        for (string? folder = Path.GetFullPath(output); folder is not null; folder = Path.GetDirectoryName(folder))
-        {
-            if (Directory.Exists(folder) && inputs.TryGetValue(Identity(SourceStamp.Of(folder)), out string? input))
-                throw new MergeException(MergeError.Output, $"{output}: the output lies in the input folder {input}");
-        }
-
-        static (ulong, ulong) Identity(SourceStamp stamp) => (stamp.Device, stamp.Inode);
-    }
+    /// <summary>The files of all models that are open.</summary>
+    public IEnumerable<ShardFile> Shards => _open.Values.SelectMany(m => m.Shards);
 
     /// <inheritdoc/>
     public void Dispose()

@@ -1,14 +1,16 @@
+using System.Buffers.Binary;
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
-using FusionKernels.Planning;
 using FusionKernels.Safetensors;
 
 namespace FusionKernels.Execution;
 
 /// <summary>
-/// The output's protocol. While a merge runs, <c>.fusionkernels/</c> holds its lock, its plan's record, and a journal with a line for each
-/// finished shard. A shard is published (synced, renamed) before its line is written, the index comes last. So at any moment a final name is absent or
-/// complete, and a later run with the same plan goes on after the last journaled shard.
+/// The output's protocol. While a merge runs, <c>.fusionkernels/</c> holds its lock, its plan's record, a journal with a
+/// line for each finished shard, and what else was computed that no shard has yet (parts). A shard is published (synced,
+/// renamed) before its line is written, the index comes last. So at any moment a final name is absent or complete, and a
+/// later run with the same plan goes on after the last journaled shard.
 /// </summary>
 internal sealed class OutputFolder : IDisposable
 {
@@ -33,9 +35,13 @@ internal sealed class OutputFolder : IDisposable
     public bool IsComplete { get; private set; }
 
     /// <summary>Takes the output for a plan: empty, or left by a run of the same plan.</summary>
+    /// <param name="store">The output.</param>
+    /// <param name="layout">Where finished shards have their tensors.</param>
+    /// <param name="record">The plan.</param>
+    /// <param name="restart">Whether what another plan left is thrown away.</param>
     /// <exception cref="MergeException">It holds foreign files, or another merge.</exception>
     /// <exception cref="OutputBusyException">Another process is writing it.</exception>
-    public static OutputFolder Open(IOutputStore store, MergePlan plan, PlanRecord record, bool restart)
+    public static OutputFolder Open(IOutputStore store, OutputLayout layout, PlanRecord record, bool restart)
     {
         var foreign = store.List();
         if (!foreign.Contains(State) && !foreign.Contains(RecordFile) && foreign.Count > 0)
@@ -44,7 +50,7 @@ internal sealed class OutputFolder : IDisposable
         var folder = new OutputFolder(store, store.Lock(LockFile), record);
         try
         {
-            folder.Resume(plan, restart);
+            folder.Resume(layout, restart);
             return folder;
         }
         catch
@@ -52,6 +58,21 @@ internal sealed class OutputFolder : IDisposable
             folder.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Refuses an output that is, or lies in, the folder of an input; links are followed.</summary>
+    /// <exception cref="MergeException">It does.</exception>
+    public static void RefuseInside(string output, IEnumerable<ShardFile> sources)
+    {
+        var inputs = sources.Select(s => Path.GetDirectoryName(s.Path)!).Distinct()
+            .DistinctBy(f => Identity(SourceStamp.Of(f))).ToDictionary(f => Identity(SourceStamp.Of(f)));
+        for (string? folder = Path.GetFullPath(output); folder is not null; folder = Path.GetDirectoryName(folder))
+        {
+            if (Directory.Exists(folder) && inputs.TryGetValue(Identity(SourceStamp.Of(folder)), out string? input))
+                throw new MergeException(MergeError.Output, $"{output}: the output lies in the input folder {input}");
+        }
+
+        static (ulong, ulong) Identity(SourceStamp stamp) => (stamp.Device, stamp.Inode);
     }
 
     /// <summary>Starts a shard; its final name stays absent until <see cref="Publish"/>.</summary>
@@ -71,25 +92,46 @@ internal sealed class OutputFolder : IDisposable
         Finished[shard.File] = shard;
     }
 
+    /// <summary>A part of the work that a run of the same plan has done; <c>null</c> where there is none.</summary>
+    public byte[]? ReadPart(int index)
+    {
+        if (!_store.Exists(PartFile(index)))
+            return null;
+        byte[] bytes = _store.ReadAll(PartFile(index));
+        int length = bytes.Length - sizeof(uint);
+        bool intact = length >= 0
+            && BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(length)) == Crc32C.Of(bytes.AsSpan(0, length));
+        return intact ? bytes[..length] : null;
+    }
+
+    /// <summary>Keeps a part of the work, counted from 0 without gaps, until the output is complete.</summary>
+    public void WritePart(int index, ReadOnlySpan<byte> content)
+    {
+        byte[] bytes = [.. content, .. stackalloc byte[sizeof(uint)]];
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(content.Length), Crc32C.Of(content));
+        _store.WriteAll(PartFile(index), bytes);
+    }
+
     /// <summary>Writes the small files, the record, and last the index; then the merge's own state goes.</summary>
-    public void Complete(MergePlan plan, IReadOnlyList<(string Name, byte[] Bytes)> files)
+    public void Complete(OutputLayout layout, IReadOnlyList<(string Name, byte[] Bytes)> files)
     {
         var records = new Dictionary<string, FileRecord>();
         foreach (var (name, bytes) in files)
             Put(name, bytes);
-        if (plan.Layout.IndexJson is { } index)
+        if (layout.IndexJson is { } index)
             records[OutputLayout.IndexFileName] = new FileRecord(index.Length, Crc32C.Of(index.Span));
         var record = new OutputRecord
         {
             Version = typeof(OutputFolder).Assembly.GetName().Version!.ToString(3),
             Plan = _record,
-            Shards = plan.Layout.Shards.Select(s => Finished[s.FileName]).ToArray(),
+            Shards = layout.Shards.Select(s => Finished[s.FileName]).ToArray(),
             Files = records,
         };
         _store.WriteAll(RecordFile, record.ToBytes());
-        if (plan.Layout.IndexJson is { } last)
+        if (layout.IndexJson is { } last)
             _store.WriteAll(OutputLayout.IndexFileName, last.Span);
         _store.Delete(JournalFile);
+        DeleteParts();
         _store.Delete(PlanFile);
 
         void Put(string name, byte[] bytes)
@@ -122,7 +164,7 @@ internal sealed class OutputFolder : IDisposable
     }
 
     // The plan's record of an unfinished run comes first: a merge that restarted over a finished one has both.
-    private void Resume(MergePlan plan, bool restart)
+    private void Resume(OutputLayout layout, bool restart)
     {
         var unfinished = ReadPlan();
         var finished = _store.Exists(RecordFile) ? OutputRecord.Parse(_store.ReadAll(RecordFile)) : null;
@@ -145,22 +187,22 @@ internal sealed class OutputFolder : IDisposable
         if (unfinished is not null)
         {
             foreach (var shard in Journal())
-                Keep(plan, shard);
+                Keep(layout, shard);
         }
         else if (finished is not null)
         {
             foreach (var shard in finished.Shards)
-                Keep(plan, shard);
-            IsComplete = Finished.Count == plan.Layout.Shards.Count && finished.Files.All(f => IsIntact(f.Key, f.Value));
+                Keep(layout, shard);
+            IsComplete = Finished.Count == layout.Shards.Count && finished.Files.All(f => IsIntact(f.Key, f.Value));
         }
 
         if (!IsComplete && unfinished is null)
             _store.WriteAll(PlanFile, JsonSerializer.SerializeToUtf8Bytes(_record, RecordJson.Default.PlanRecord));
     }
 
-    private void Keep(MergePlan plan, ShardRecord shard)
+    private void Keep(OutputLayout planned, ShardRecord shard)
     {
-        var layout = plan.Layout.Shards.FirstOrDefault(s => s.FileName == shard.File);
+        var layout = planned.Shards.FirstOrDefault(s => s.FileName == shard.File);
         if (layout is null || !_store.Exists(shard.File))
             return;
         using var file = _store.OpenPublished(shard.File);
@@ -222,6 +264,20 @@ internal sealed class OutputFolder : IDisposable
             _store.Delete(name + IOutputStore.PartialSuffix);
         _store.Delete(JournalFile);
         _store.Delete(RecordFile);
+        DeleteParts();
         _store.Delete(PlanFile);
     }
+
+    // From the last one on, so that an interruption leaves no gap.
+    private void DeleteParts()
+    {
+        int count = 0;
+        while (_store.Exists(PartFile(count)))
+            count++;
+        while (count > 0)
+            _store.Delete(PartFile(--count));
+    }
+
+    private static string PartFile(int index) =>
+        string.Create(CultureInfo.InvariantCulture, $"{State}/part-{index:D5}");
 }

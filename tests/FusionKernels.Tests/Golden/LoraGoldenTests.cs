@@ -12,7 +12,7 @@ internal sealed class LoraGoldenTests : GoldenFixture
     private static IEnumerable<TestCaseData> Cases =>
         from folder in GoldenFolder.Recipes
         from json in folder.Records("cases")
-        where json.TryGetProperty("cli", out var tool) && tool.GetString() == "extract_lora"
+        where ExtractLoraGoldenTests.IsExtraction(json)
         let name = json.GetProperty("name").GetString()!
         select Named(folder.Name + "/applied", name, folder, name);
 

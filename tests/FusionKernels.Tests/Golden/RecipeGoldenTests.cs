@@ -13,7 +13,7 @@ internal sealed class RecipeGoldenTests : GoldenFixture
     private static IEnumerable<TestCaseData> Cases =>
         from folder in GoldenFolder.Recipes
         from json in folder.Records("cases")
-        where !MoeGoldenTests.IsMixture(json)
+        where !MoeGoldenTests.IsMixture(json) && !ExtractLoraGoldenTests.IsExtraction(json)
         select Named(folder.Name, json.GetProperty("name").GetString()!, folder, json);
 
     [TestCaseSource(nameof(Cases))]

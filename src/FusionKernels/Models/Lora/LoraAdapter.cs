@@ -5,7 +5,9 @@ namespace FusionKernels.Models.Lora;
 /// <summary>An adapter of PEFT: its tensors, sorted by what they do to which tensor of a model.</summary>
 internal sealed class LoraAdapter : IDisposable
 {
-    private const string Prefix = "base_model.model.";
+    /// <summary>What every tensor's name begins with.</summary>
+    public const string Prefix = "base_model.model.";
+
     private const int MaxConfigBytes = 1_000_000;
     private static readonly string[] WeightFiles = ["adapter_model.safetensors", "adapter_model.bin"];
     private readonly Checkpoint _checkpoint;
@@ -24,6 +26,9 @@ internal sealed class LoraAdapter : IDisposable
 
     /// <summary>The folder.</summary>
     public string Folder => _checkpoint.Folder;
+
+    /// <summary>The file that the configuration comes from.</summary>
+    public string ConfigPath => Path.Combine(Folder, LoraConfig.FileName);
 
     /// <summary>The files.</summary>
     public IEnumerable<ShardFile> Shards => _checkpoint.Shards;

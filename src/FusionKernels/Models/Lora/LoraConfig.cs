@@ -53,6 +53,13 @@ internal sealed class LoraConfig
     /// <summary>Whether rows are scaled to learned magnitudes (DoRA).</summary>
     public bool UsesDora => Flag("use_dora");
 
+    /// <summary>The names of modules under <c>target_modules</c>; none where that is a pattern.</summary>
+    public IReadOnlyList<string> Targets => Find("target_modules") is { ValueKind: JsonValueKind.Array } names
+        ? [.. names.EnumerateArray().Select(name => name.ToString())] : [];
+
+    /// <summary>The value of a key that holds a word; <c>null</c> where there is none.</summary>
+    public string? Word(string key) => Find(key) is { ValueKind: JsonValueKind.String } word ? word.GetString() : null;
+
     /// <summary>Reads a configuration.</summary>
     /// <exception cref="MergeException">It is no LoRA, or one that W + sBA does not describe.</exception>
     public static LoraConfig Parse(byte[] text, string path)

@@ -72,7 +72,7 @@ internal sealed class LoraModel : Model
 
     /// <inheritdoc/>
     public override IEnumerable<(string Path, byte[] Text)> Settings =>
-        _base.Settings.Append((Path.Combine(_adapter.Folder, LoraConfig.FileName), _adapter.Config.Text));
+        _base.Settings.Append((_adapter.ConfigPath, _adapter.Config.Text));
 
     /// <inheritdoc/>
     public override byte[]? ReadFile(string name) => _base.ReadFile(name);

@@ -61,17 +61,32 @@ internal sealed record LoraModule(string Name)
         }
     }
 
+    /// <summary>The factors, where they fit together.</summary>
+    /// <param name="config">How the adapter is meant.</param>
+    /// <exception cref="MergeException">They do not, or one is missing.</exception>
+    public (CheckpointTensor A, CheckpointTensor B) Pair(LoraConfig config)
+    {
+        if (A is null || B is null)
+            throw LoraAdapter.Error(Any, "lora_A and lora_B are not both there");
+        if (A.Shape.Count < 2 || B.Shape.Count < 2 || A.Shape[0] != B.Shape[1])
+            throw LoraAdapter.Error(A, $"has no rank in common with {B.Name}");
+        if (A.Shape[0] > MaxRank || A.ElementCount > MaxElements || B.ElementCount > MaxElements)
+            throw LoraAdapter.Error(A, "is larger than any real adapter");
+        if (A.Shape[0] != config.Rank(Name))
+            throw LoraAdapter.Error(A, $"has rank {A.Shape[0]}, {LoraConfig.FileName} says {config.Rank(Name)}");
+        return (A, B);
+    }
+
     /// <summary>The update of the module's weight.</summary>
     /// <param name="weight">The model's weight.</param>
     /// <param name="config">How the adapter is meant.</param>
     /// <exception cref="MergeException">The parts do not fit together or to the weight.</exception>
     public LoraFactors WeightFactors(ModelTensor weight, LoraConfig config)
     {
-        if (A is null || B is null)
-            throw LoraAdapter.Error(Any, "lora_A and lora_B are not both there");
+        var (a, b) = Pair(config);
         if ((Magnitude is not null) != config.UsesDora)
         {
-            throw LoraAdapter.Error(Any, Magnitude is null
+            throw LoraAdapter.Error(a, Magnitude is null
                 ? "'use_dora' without lora_magnitude_vector"
                 : "lora_magnitude_vector without 'use_dora'");
         }
@@ -79,26 +94,19 @@ internal sealed record LoraModule(string Name)
         bool transposed = IsEmbedding || config.FanInFanOut;
         if (transposed && Magnitude is not null)
             throw LoraAdapter.Error(Magnitude, "DoRA on an embedding or with 'fan_in_fan_out' is not supported");
-        if (A.Shape.Count < 2 || B.Shape.Count < 2 || A.Shape[0] != B.Shape[1])
-            throw LoraAdapter.Error(A, $"has no rank in common with {B.Name}");
-        if (A.Shape[0] > MaxRank || A.ElementCount > MaxElements || B.ElementCount > MaxElements)
-            throw LoraAdapter.Error(A, "is larger than any real adapter");
-        if (A.Shape[0] != config.Rank(Name))
-            throw LoraAdapter.Error(A, $"has rank {A.Shape[0]}, {LoraConfig.FileName} says {config.Rank(Name)}");
-
-        long[] shape = transposed ? [.. A.Shape.Skip(1), B.Shape[0]] : [B.Shape[0], .. A.Shape.Skip(1)];
-        if (!shape.SequenceEqual(weight.Shape) || B.Shape.Skip(2).Any(d => d != 1) || (transposed && shape.Length != 2))
-            throw LoraAdapter.Misfit(A, shape, weight);
+        long[] shape = transposed ? [.. a.Shape.Skip(1), b.Shape[0]] : [b.Shape[0], .. a.Shape.Skip(1)];
+        if (!shape.SequenceEqual(weight.Shape) || b.Shape.Skip(2).Any(d => d != 1) || (transposed && shape.Length != 2))
+            throw LoraAdapter.Misfit(a, shape, weight);
         if (Magnitude is not null && Magnitude.ElementCount != shape[0])
             throw LoraAdapter.Error(Magnitude, $"has {Magnitude.ElementCount} magnitudes for {shape[0]} rows");
         return new LoraFactors
         {
             Rows = shape[0],
             Columns = Elements.Count(shape[1..]),
-            Rank = (int)A.Shape[0],
+            Rank = (int)a.Shape[0],
             Scale = config.Scale(Name),
-            Left = transposed ? A : B,
-            Right = transposed ? B : A,
+            Left = transposed ? a : b,
+            Right = transposed ? b : a,
             Transposed = transposed,
             Magnitude = Magnitude,
         };
