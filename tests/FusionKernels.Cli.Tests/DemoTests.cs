@@ -20,7 +20,7 @@ public sealed class DemoTests : IDisposable
             rows.Select(row => row.GetProperty("model").GetString()),
             Is.EqualTo((string[])[
                 "base", "expert upright", "expert rot90", "expert invert", "expert shuffle",
-                "average", "task_arithmetic", "ties", "ties_paper", "dare_ties"]));
+                "average", "task_arithmetic", "ties", "ties_paper", "dare_ties", "smile", "emr"]));
         Assert.That(rows.Select(row => row.GetProperty("agrees").GetBoolean()), Is.All.True);
     }
 
@@ -30,7 +30,7 @@ public sealed class DemoTests : IDisposable
         string text = Tool.Run("demo", "--output", _folder["text"]).Succeeds().Out;
         Assert.That(text, Does.Match(@"(?m)^model +upright +rot90 +invert +shuffle +mean +expected +agrees$"));
         Assert.That(text, Does.Match(@"(?m)^ties +(0\.\d{3} +){6}yes$"));
-        Assert.That(text, Does.Contain("All 10 rows agree."));
+        Assert.That(text, Does.Contain("All 12 rows agree."));
         foreach (string merge in Directory.GetDirectories(_folder["text"]))
             Tool.Run("verify", merge).Succeeds();
     }
@@ -64,7 +64,7 @@ public sealed class DemoTests : IDisposable
         string[] models = ["base", "expert_upright", "expert_rot90", "expert_invert", "expert_shuffle"];
         foreach (string model in models)
         {
-            var network = DigitsNetwork.Load(Path.Combine(Tool.Digits, model));
+            using var network = DigitsNetwork.Load(Path.Combine(Tool.Digits, model));
             float[] expected = DigitsNetwork.Read(golden, model + ".logits");
             for (int i = 0; i < 16; i++)
             {

@@ -5,7 +5,7 @@ namespace FusionKernels.Kernels.Tests;
 /// </summary>
 internal static unsafe class CombineCase
 {
-    public const int Rules = 17, Mixtures = 8;
+    public const int Rules = 18, Mixtures = 8;
 
     /// <summary>Runs rule number <paramref name="rule"/>.</summary>
     public static void Run(IKernelStream stream, int rule, in Chunk chunk, Operand output)
@@ -59,6 +59,9 @@ internal static unsafe class CombineCase
                 break;
             case 15:
                 stream.Combine(chunk, new ImportantChange(0.125f), output);
+                break;
+            case 16:
+                stream.Combine(chunk, new ElectedPart(0.75f, OnBase: true), output);
                 break;
             default:
                 stream.Combine(chunk, new WeightedSum(0), output);

@@ -39,6 +39,23 @@ public sealed unsafe class RuleTests
         [0.5f, -0.6f, -0.3f, 0.9f, -0.2f, -0.9f, 0.8f, -0.05f]);
 
     [Test]
+    public void Emr_leaves_a_model_its_part_where_it_has_the_elected_sign()
+    {
+        AssertMerges(
+            new ElectedPart(1, OnBase: false),
+            tensors => Models(tensors, Deltas, 1, 0, 0),
+            [0.5f, -0.6f, 0, 0.9f, -0.2f, 0, 0, 0]);
+        AssertMerges(
+            new ElectedPart(2, OnBase: false),
+            tensors => Models(tensors, Deltas, 0, 1, 0),
+            [0, -1.2f, 0, 1.8f, 0, 0, 1.6f, -0.1f]);
+        AssertMerges(
+            new ElectedPart(1, OnBase: false),
+            tensors => Models(tensors, [[1e-30f, float.NaN, 1], [2e-30f, 1, float.NaN]], 1, 0),
+            [2e-30f, float.NaN, float.NaN]);
+    }
+
+    [Test]
     public void Dare_drops_and_rescales_before_the_sum()
     {
         byte[] keep = [0b1010_1101, 0b0111_0110, 0b1100_1011];
@@ -134,6 +151,8 @@ public sealed unsafe class RuleTests
             AssertMerges(new DisjointMerge(1, false, zeroElectsNegative), sources, expected);
             AssertMerges(new DisjointMax(1, zeroElectsNegative), sources, expected);
         }
+
+        AssertMerges(new ElectedPart(1, OnBase: false), sources, expected);
     }
 
     private static Source[] Models(TestTensors tensors, float[][] values, params float[] weights) =>

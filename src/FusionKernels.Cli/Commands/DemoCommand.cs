@@ -23,7 +23,11 @@ internal sealed class DemoCommand : ToolCommand
         ("ties", "ties", [("scope", "tensor"), ("density", 0.2), ("lambda", 0.4)]),
         ("ties_paper", "ties", [("scope", "global"), ("density", 0.2), ("lambda", 0.4)]),
         ("dare_ties", "dare_ties", [("density", 0.5), ("lambda", 0.4)]),
+        ("smile", "smile", [("k", 16.0), ("gate_k", 16.0), ("top_k", 1.0)]),
     ];
+
+    // EMR restores a model per task; the task is known.
+    private const string Emr = "emr", EmrRow = "emr (task id known: that task's mask and rescaler)";
 
     private readonly Option<string> _output = new("--output", "-o")
     {
@@ -65,6 +69,19 @@ internal sealed class DemoCommand : ToolCommand
             Measure(name, folder, ExpectedAccuracy.Find(expected, method, parameters));
         }
 
+        var restored = new Dictionary<string, double>();
+        var unified = RecipeReader.Load(Path.Combine(zoo, "recipes", Emr + ".yml"));
+        await Merge.RunAsync(unified, Path.Combine(output, Emr), options, cancellation: cancellation);
+        for (int i = 0; i < Tasks.Length; i++)
+        {
+            string folder = Path.Combine(output, $"{Emr}_{Tasks[i]}");
+            var restoring = unified.Change(r => r.With("task", i));
+            await Merge.RunAsync(restoring, folder, options, cancellation: cancellation);
+            restored.Add(Tasks[i], Accuracy(folder, Tasks[i]));
+        }
+
+        rows.Add(new Row(Emr, Path.Combine(output, Emr), restored, ExpectedAccuracy.Find(expected, EmrRow)));
+
         bool agree = rows.TrueForAll(row => row.Agrees);
         if (terminal.Json)
             terminal.WriteJson(Document(output, rows, agree));
@@ -75,9 +92,14 @@ internal sealed class DemoCommand : ToolCommand
         void Measure(string name, string checkpoint, ExpectedAccuracy expectation)
         {
             cancellation.ThrowIfCancellationRequested();
-            var network = DigitsNetwork.Load(checkpoint);
-            var accuracy = Tasks.ToDictionary(task => task, task => network.Accuracy(images[task], labels[task]));
+            var accuracy = Tasks.ToDictionary(task => task, task => Accuracy(checkpoint, task));
             rows.Add(new Row(name, checkpoint, accuracy, expectation));
+        }
+
+        double Accuracy(string checkpoint, string task)
+        {
+            using var network = DigitsNetwork.Load(checkpoint);
+            return network.Accuracy(images[task], labels[task]);
         }
     }
 
@@ -107,6 +129,7 @@ internal sealed class DemoCommand : ToolCommand
         table.WriteTo(terminal);
         terminal.Out.WriteLine();
         terminal.Out.WriteLine("expected: an independent NumPy implementation; of dare_ties its range over ten seeds.");
+        terminal.Out.WriteLine("smile: a token finds its expert; emr: the task is known, and restores its expert.");
         terminal.Out.WriteLine($"merged checkpoints: {output}");
         terminal.Out.WriteLine(agree
             ? $"All {rows.Count} rows agree."

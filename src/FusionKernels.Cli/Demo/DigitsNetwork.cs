@@ -1,23 +1,29 @@
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using FusionKernels.Safetensors;
+using FusionKernels.Smile;
 
 namespace FusionKernels.Cli.Demo;
 
-/// <summary>The network of the digits zoo: 64-256-256-10, ReLU between the layers, fp32.</summary>
-internal sealed class DigitsNetwork
+/// <summary>The network of the digits zoo: 64-256-256-10, ReLU between the layers, which may have experts.</summary>
+internal sealed class DigitsNetwork : IDisposable
 {
     private static readonly string[] LayerNames = ["fc1", "fc2", "head"];
-    private readonly (float[] Weight, float[] Bias)[] _layers;
+    private readonly SmileModel _model;
+    private readonly SmileLinear[] _layers;
 
-    private DigitsNetwork((float[] Weight, float[] Bias)[] layers) => _layers = layers;
+    private DigitsNetwork(SmileModel model, SmileLinear[] layers) => (_model, _layers) = (model, layers);
 
-    /// <summary>Reads a checkpoint of the zoo.</summary>
+    /// <summary>Opens a checkpoint of the zoo, a merged one, or one with experts.</summary>
     public static DigitsNetwork Load(string path)
     {
-        using var checkpoint = Checkpoint.Open(path);
-        return new DigitsNetwork(
-            [.. LayerNames.Select(name => (Read(checkpoint, name + ".weight"), Read(checkpoint, name + ".bias")))]);
+        var model = SmileModel.Open(path);
+        var layers = model.Layers.Where(layer => LayerNames.Contains(layer.Name)).OrderBy(
+            layer => Array.IndexOf(LayerNames, layer.Name)).ToArray();
+        if (layers.Length == LayerNames.Length)
+            return new DigitsNetwork(model, layers);
+        model.Dispose();
+        throw new MergeException(MergeError.Models, $"{path}: not all of the layers {string.Join(", ", LayerNames)}");
     }
 
     /// <summary>An F32 tensor's values.</summary>
@@ -35,30 +41,36 @@ internal sealed class DigitsNetwork
     /// <param name="labels">One label per image.</param>
     public double Accuracy(float[] images, long[] labels)
     {
-        int pixels = images.Length / labels.Length;
+        float[] logits = Logits(images);
         int right = 0;
-        Parallel.For(0, labels.Length, i =>
+        for (int i = 0; i < labels.Length; i++)
         {
-            if (TensorPrimitives.IndexOfMax<float>(Logits(images.AsSpan(i * pixels, pixels))) == labels[i])
-                Interlocked.Increment(ref right);
-        });
+            if (TensorPrimitives.IndexOfMax<float>(logits.AsSpan(i * Classes, Classes)) == labels[i])
+                right++;
+        }
+
         return (double)right / labels.Length;
     }
 
-    /// <summary>The ten logits of an image of 64 pixels.</summary>
-    public float[] Logits(ReadOnlySpan<float> input)
+    /// <summary>The ten logits of each image of 64 pixels.</summary>
+    public float[] Logits(ReadOnlySpan<float> images)
     {
-        float[] values = input.ToArray();
-        foreach (var (weight, bias) in _layers)
+        float[] values = images.ToArray();
+        int count = images.Length / _layers[0].Inputs;
+        foreach (SmileLinear layer in _layers)
         {
-            float[] next = (float[])bias.Clone();
-            for (int row = 0; row < next.Length; row++)
-                next[row] += TensorPrimitives.Dot(weight.AsSpan(row * values.Length, values.Length), values);
-            if (weight != _layers[^1].Weight)
+            float[] next = new float[count * layer.Outputs];
+            layer.Forward(values, count, next);
+            if (layer != _layers[^1])
                 TensorPrimitives.Max(next, 0f, next);
             values = next;
         }
 
         return values;
     }
+
+    /// <inheritdoc/>
+    public void Dispose() => _model.Dispose();
+
+    private int Classes => _layers[^1].Outputs;
 }

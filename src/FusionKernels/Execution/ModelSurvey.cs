@@ -12,6 +12,10 @@ internal sealed class ModelSurvey(MergeContext context, Workers workers)
     private readonly PlannedTensor[] _tensors = context.Plan.Tensors.Values
         .Where(t => !t.IsCopy).OrderBy(t => t.Spec.Name, StringComparer.Ordinal).ToArray();
 
+    /// <summary>The planned tensors that are merged, by their names, and the passes over each.</summary>
+    public IEnumerable<(PlannedTensor Plan, TensorPasses Passes)> Tensors =>
+        _tensors.Select(t => (t, new TensorPasses(context, workers, t.Length)));
+
     /// <summary>A global choice.</summary>
     public string? Word(string parameter) => _tensors.Length == 0 ? null : _tensors[0].Parameters[parameter].Word;
 

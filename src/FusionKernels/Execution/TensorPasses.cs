@@ -124,6 +124,36 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
         return Reduction.Fold(partials, 1)[0];
     }
 
+    /// <summary>
+    /// sum |rule(base, models)| for each model, with the weight 1 for this model and 0 for the others.
+    /// </summary>
+    public double[] SumsOfEach<TRule>(TRule rule, MergeSource[] sources, ModelTensor? origin)
+        where TRule : struct, ICombineRule
+    {
+        var partials = sources.Select(_ => new double[Reduction.Rows(length)]).ToArray();
+        ForChunks(sources, origin, (worker, in chunk, scratch) =>
+        {
+            var values = new Operand(ElementType.F32, scratch);
+            for (int model = 0; model < sources.Length; model++)
+            {
+                worker.Stream.Combine(OfOne(chunk, model), rule, values);
+                worker.Stream.AbsoluteSum(
+                    new Chunk { First = chunk.First, Length = chunk.Length, Sources = [new Source(values)] },
+                    partials[model].AsSpan((int)(chunk.First / Reduction.Block), Reduction.Rows(chunk.Length)));
+            }
+        });
+        return [.. partials.Select(p => Reduction.Fold(p, 1)[0])];
+    }
+
+    /// <summary>A chunk with the weight 1 for one model and 0 for the others.</summary>
+    public static Chunk OfOne(in Chunk chunk, int model)
+    {
+        var sources = new Source[chunk.Sources.Length];
+        for (int i = 0; i < sources.Length; i++)
+            sources[i] = chunk.Sources[i] with { Weight = i == model ? 1 : 0 };
+        return new Chunk { First = chunk.First, Length = chunk.Length, Base = chunk.Base, Sources = sources };
+    }
+
     /// <summary>Magnitude bits of some of the models' deltas, at the same elements for all.</summary>
     /// <param name="sources">The models.</param>
     /// <param name="origin">The base.</param>

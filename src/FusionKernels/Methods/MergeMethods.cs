@@ -24,6 +24,7 @@ public static class MergeMethods
         new ModelStock(),
         new Sce(),
         new NearSwapMethod(),
+        new Emr(),
         new SmileMethod(),
         new ArceeFusion(),
         new Ram(),

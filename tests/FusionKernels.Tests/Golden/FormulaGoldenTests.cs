@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using FusionKernels.Kernels;
+using FusionKernels.Tests.InMemory;
 
 namespace FusionKernels.Tests.Golden;
 
@@ -54,15 +55,19 @@ internal sealed class FormulaGoldenTests : GoldenFixture
 
     private static void Emr(JsonElement golden, float[][] taus)
     {
-        using var formulas = new Formulas();
-        float[] unified = formulas.Unified(taus);
-        bool[][] masks = [.. taus.Select(t => Formulas.Agreeing(t, unified))];
-        double[] scales =
-            [.. taus.Zip(masks, (t, m) => formulas.MeanMagnitude(t) / formulas.MeanMagnitude(unified, m))];
-        Close(golden.GetProperty("unified"), unified, "unified");
-        Close(golden.GetProperty("masks"), [.. masks.SelectMany(m => m).Select(k => k ? 1f : 0f)], "masks");
-        Close(golden.GetProperty("rescalers"), [.. scales.Select(s => (float)s)], "rescalers");
-        Close(golden.GetProperty("task0"), formulas.Reconstruct(s_origin, unified, masks[0], scales[0]), "task0");
+        // On a base of zeros, where values that cancel do so exactly.
+        var models = new Dictionary<string, MemoryTensor[]> { ["base"] = Model(new float[s_origin.Length]) };
+        for (int i = 0; i < taus.Length; i++)
+            models[$"t{i}"] = Model(taus[i]);
+        var emr = new EmrRun(models);
+        Agreement.Assert(Flat(golden.GetProperty("unified")), emr.Unified("x"), 1e-6, "unified");
+        double[] masks = [.. Enumerable.Range(0, taus.Length).SelectMany(i => emr.Mask("x", i))];
+        Agreement.Assert(Flat(golden.GetProperty("masks")), masks, 0, "masks");
+        Agreement.Assert(Flat(golden.GetProperty("rescalers")), emr.Rescalers, 1e-6, "rescalers");
+        double[] restored = [.. emr.Restored("x", 0).Zip(s_origin, (t, b) => t + b)];
+        Agreement.Assert(Flat(golden.GetProperty("task0")), restored, 1e-6, "task0");
+
+        static MemoryTensor[] Model(float[] values) => [ToyModels.F32("x", [values.Length], values)];
     }
 
     private static void Philox4x32(JsonElement golden, float[][] taus)

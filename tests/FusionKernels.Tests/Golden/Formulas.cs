@@ -29,24 +29,6 @@ internal sealed class Formulas : IDisposable
     public float[] Sum(float[] origin, float[][] deltas) =>
         _kernels.Combine(new WeightedSum(1), null, [new HostSource(origin), .. deltas.Select(d => new HostSource(d))]);
 
-    /// <summary>EMR's unified task vector.</summary>
-    public float[] Unified(float[][] taus) =>
-        _kernels.Combine(new DisjointMax(1, ZeroElectsNegative: true), null, [.. taus.Select(t => new HostSource(t))]);
-
-    /// <summary>EMR's mask of a task vector: where it has the unified vector's sign.</summary>
-    public static bool[] Agreeing(float[] tau, float[] unified) => [.. tau.Zip(unified, (t, u) => t * u > 0)];
-
-    /// <summary>mean |values| over the masked elements, divided by all.</summary>
-    public double MeanMagnitude(float[] values, bool[]? kept = null) =>
-        _kernels.AbsoluteSums(new HostSource(values) { Kept = kept })[0] / values.Length;
-
-    /// <summary>base + scale * masked values.</summary>
-    public float[] Reconstruct(float[] origin, float[] unified, bool[] kept, double scale) => _kernels.Combine(
-        new WeightedSum(1),
-        null,
-        new HostSource(origin),
-        new HostSource(unified) { Kept = kept, Scale = (float)scale });
-
     /// <summary>Words of a random stream.</summary>
     public uint[] Words(Philox random, int count) => _kernels.Words(random, 0, count);
 

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using FusionKernels.Kernels;
 using FusionKernels.Kernels.Cpu;
+using FusionKernels.Tests.InMemory;
 
 namespace FusionKernels.Tests.Golden;
 
@@ -162,28 +163,25 @@ internal sealed class KernelGoldenTests : GoldenFixture
 
     private static Dictionary<string, double[]> Emr(KernelCase c)
     {
-        var computed = new Dictionary<string, double[]>();
-        using var formulas = new Formulas();
         int tasks = (int)c.Integer("num_tasks");
         string[] tensors = c.TensorNames("base");
-        var taus = tensors.ToDictionary(t => t, t => c.Deltas(t, tasks));
-        var unified = tensors.ToDictionary(t => t, t => formulas.Unified(taus[t]));
-        var masks = tensors.ToDictionary(
-            t => t, t => taus[t].Select(tau => Formulas.Agreeing(tau, unified[t])).ToArray());
-        double[] scales = [.. Enumerable.Range(0, tasks).Select(i =>
-            tensors.Sum(t => formulas.MeanMagnitude(taus[t][i]))
-            / tensors.Sum(t => formulas.MeanMagnitude(unified[t], masks[t][i])))];
-        computed["rescale"] = scales;
+        var models = new Dictionary<string, MemoryTensor[]> { ["base"] = Model("base") };
+        for (int i = 0; i < tasks; i++)
+            models[$"t{i}"] = Model($"t{i}");
+        var emr = new EmrRun(models);
+        var computed = new Dictionary<string, double[]> { ["rescale"] = emr.Rescalers };
         foreach (string t in tensors)
         {
-            computed[$"unified.{t}"] = Doubles(unified[t]);
-            computed[$"mask.{t}"] = [.. masks[t].SelectMany(Doubles)];
-            float[] origin = c.Input($"base.{t}").Floats;
+            computed[$"unified.{t}"] = emr.Unified(t);
+            computed[$"mask.{t}"] = [.. Enumerable.Range(0, tasks).SelectMany(i => emr.Mask(t, i))];
             for (int i = 0; i < tasks; i++)
-                computed[$"theta{i}.{t}"] = Doubles(formulas.Reconstruct(origin, unified[t], masks[t][i], scales[i]));
+                computed[$"theta{i}.{t}"] = emr.Restored(t, i);
         }
 
         return computed;
+
+        MemoryTensor[] Model(string name) =>
+            [.. tensors.Select(t => ToyModels.F32(t, c.Input($"{name}.{t}").Shape, c.Input($"{name}.{t}").Floats))];
     }
 
     private static Dictionary<string, double[]> Slerp(KernelCase c)
