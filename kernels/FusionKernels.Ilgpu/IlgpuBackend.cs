@@ -14,6 +14,8 @@ namespace FusionKernels.Kernels.Ilgpu;
 /// </summary>
 public sealed class IlgpuBackend : IKernelBackend
 {
+    private const long StreamsInMemory = 64, LeastStreamBytes = 16L << 20, MostStreamBytes = 1L << 30;
+
     private readonly Context _context;
     private readonly ConcurrentDictionary<MethodInfo, Delegate> _kernels = new();
     private readonly Lock _launching = new();
@@ -22,10 +24,14 @@ public sealed class IlgpuBackend : IKernelBackend
     {
         (_context, Accelerator) = (context, accelerator);
         Name = $"{id} ({accelerator.Name.Trim()})";
+        StreamBytes = Math.Clamp(accelerator.MemorySize / StreamsInMemory, LeastStreamBytes, MostStreamBytes);
     }
 
     /// <inheritdoc/>
     public string Name { get; }
+
+    /// <summary>Device memory that a stream keeps to, unless a single call needs more.</summary>
+    internal long StreamBytes { get; }
 
     /// <summary>The device.</summary>
     internal Accelerator Accelerator { get; }

@@ -1,7 +1,13 @@
+using FusionKernels.Kernels.Ilgpu.DeviceCode;
+
 namespace FusionKernels.Kernels.Ilgpu;
 
 internal sealed partial class IlgpuStream
 {
     public void AbsoluteSum(in Chunk chunk, Span<double> partials)
-        => throw new NotSupportedException("AbsoluteSum is not written for ILGPU yet.");
+    {
+        int models = chunk.Sources.Length;
+        Reduction.Check(chunk, models, partials.Length);
+        Reduce<MagnitudeTerm>(chunk, [.. Enumerable.Range(0, models).Select(i => new Words2((uint)i, (uint)i))], partials);
+    }
 }

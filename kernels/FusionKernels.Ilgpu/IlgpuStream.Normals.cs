@@ -2,6 +2,6 @@ namespace FusionKernels.Kernels.Ilgpu;
 
 internal sealed partial class IlgpuStream
 {
-    public void Normals(Philox stream, long first, Span<float> normals)
-        => throw new NotSupportedException("Normals is not written for ILGPU yet.");
+    // The logarithm and the sine must round like the host's, and it is the host that wants them.
+    public void Normals(Philox stream, long first, Span<float> normals) => _host.Normals(stream, first, normals);
 }

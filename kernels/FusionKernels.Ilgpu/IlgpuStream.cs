@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using FusionKernels.Kernels.Cpu;
 using ILGPU;
 using ILGPU.Runtime;
 
@@ -9,21 +11,22 @@ namespace FusionKernels.Kernels.Ilgpu;
 /// </summary>
 internal sealed unsafe partial class IlgpuStream : IKernelStream
 {
-    /// <summary>Threads of a group, for kernels that need no other number.</summary>
-    internal const int GroupSize = 256;
+    private const int GroupSize = 256;
 
-    // Beyond this many groups a thread takes several elements: enough to fill any device several times over.
-    private const int MostGroups = 4096;
+    // Every thread of the CPU accelerator is one of the system's.
+    private const int GroupSizeOnCpu = 8;
 
-    // Every view begins at a multiple of this, so wide accesses are aligned.
+    // Beyond this many groups a thread takes several items: enough to fill a multiprocessor, and to spread what is left.
+    private const int GroupsPerMultiprocessor = 16;
+
+    // Every view begins at a multiple of this, so wide accesses are aligned. The size of what a view holds must divide it,
+    // because a view counts the place where it begins in elements.
     private const int Alignment = 256;
-
-    // Transfers go through page-locked memory, half of it filling while the other half is on its way.
-    private const int StagingBytes = 1 << 23;
 
     private readonly IlgpuBackend _backend;
     private readonly AcceleratorStream _queue;
-    private readonly PageLockedArray1D<byte>[] _staging;
+    private readonly Staging _staging;
+    private readonly IKernelStream _host = new CpuBackend().OpenStream();
     private MemoryBuffer1D<byte, Stride1D.Dense>? _memory;
     private long _taken;
 
@@ -31,16 +34,14 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
     {
         _backend = backend;
         _queue = backend.Accelerator.CreateStream();
-        _staging = [NewStaging(), NewStaging()];
-
-        PageLockedArray1D<byte> NewStaging() => backend.Accelerator.AllocatePageLocked1D<byte>(StagingBytes);
+        _staging = new Staging(backend.Accelerator, _queue);
     }
 
     public void Dispose()
     {
         _memory?.Dispose();
-        foreach (var part in _staging)
-            part.Dispose();
+        _staging.Dispose();
+        _host.Dispose();
         _queue.Dispose();
     }
 
@@ -63,11 +64,22 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
 
     /// <summary>Device memory for the rest of the call, of any contents.</summary>
     private ArrayView<T> Take<T>(long length)
+        where T : unmanaged => At<T>(TakeBytes(length * sizeof(T)), length);
+
+    /// <summary>Likewise, as its place within the stream's memory.</summary>
+    private long TakeBytes(long bytes)
+    {
+        long place = _taken;
+        _taken += Room<byte>(bytes);
+        return place;
+    }
+
+    /// <summary>The stream's memory at a place.</summary>
+    private ArrayView<T> At<T>(long place, long length)
         where T : unmanaged
     {
-        var bytes = _memory!.View.BaseView.SubView(_taken, length * sizeof(T));
-        _taken += Room<T>(length);
-        return bytes.Cast<T>();
+        Debug.Assert(place % sizeof(T) == 0, $"A view of {typeof(T)} would begin elsewhere.");
+        return _memory!.View.BaseView.SubView(place, length * sizeof(T)).Cast<T>();
     }
 
     /// <summary>Takes device memory and begins to fill it from the host's.</summary>
@@ -75,44 +87,37 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
         where T : unmanaged
     {
         var view = Take<T>(length);
-        Upload((byte*)host, view.Cast<byte>());
+        _staging.Upload((byte*)host, view.Cast<byte>());
         return view;
-    }
-
-    // SAFETY: the host memory holds the view's bytes.
-    private void Upload(byte* host, ArrayView<byte> view)
-    {
-        int turn = 0;
-        for (long start = 0; start < view.Length; start += StagingBytes, turn++)
-        {
-            if (turn % _staging.Length == 0)
-                _queue.Synchronize();
-            int count = (int)Math.Min(StagingBytes, view.Length - start);
-            var part = _staging[turn % _staging.Length];
-            new ReadOnlySpan<byte>(host + start, count).CopyTo(part.Span);
-            view.SubView(start, count).CopyFromCPUUnsafeAsync(_queue, ref part.Span[0], count);
-        }
     }
 
     /// <summary>Waits for the queue and brings a view's contents to the host.</summary>
     private void Download<T>(ArrayView<T> view, T* host)
-        where T : unmanaged
-    {
-        var bytes = view.Cast<byte>();
-        for (long start = 0; start < bytes.Length; start += StagingBytes)
-        {
-            int count = (int)Math.Min(StagingBytes, bytes.Length - start);
-            bytes.SubView(start, count).CopyToCPUUnsafeAsync(_queue, ref _staging[0].Span[0], count);
-            _queue.Synchronize();
-            _staging[0].Span[..count].CopyTo(new Span<byte>((byte*)host + start, count));
-        }
-    }
+        where T : unmanaged => _staging.Download(view.Cast<byte>(), (byte*)host);
+
+    /// <summary>Threads of a group, for kernels that ask for none in particular.</summary>
+    private int Threads => _backend.Accelerator.AcceleratorType == AcceleratorType.CPU ? GroupSizeOnCpu : GroupSize;
 
     /// <summary>Runs a kernel whose threads take <paramref name="items"/> items in turn (grid-stride).</summary>
-    private void Launch<TArguments>(Action<TArguments> kernel, in TArguments arguments, long items)
+    private void Launch<TArguments>(
+        Action<TArguments> kernel, in TArguments arguments, long items, int groupsPerMultiprocessor = GroupsPerMultiprocessor)
         where TArguments : struct
     {
         if (items > 0)
-            _backend.Launch(_queue, kernel, arguments, ((int)Math.Min(MostGroups, (items + GroupSize - 1) / GroupSize), GroupSize));
+            LaunchGroups(kernel, arguments, (items + Threads - 1) / Threads, default, groupsPerMultiprocessor);
+    }
+
+    /// <summary>Runs a kernel whose groups take <paramref name="items"/> items in turn.</summary>
+    private void LaunchGroups<TArguments>(
+        Action<TArguments> kernel,
+        in TArguments arguments,
+        long items,
+        SharedMemoryConfig shared = default,
+        int groupsPerMultiprocessor = GroupsPerMultiprocessor)
+        where TArguments : struct
+    {
+        int groups = (int)Math.Min(items, (long)_backend.Accelerator.NumMultiprocessors * groupsPerMultiprocessor);
+        if (groups > 0)
+            _backend.Launch(_queue, kernel, arguments, new KernelConfig(groups, Threads, shared));
     }
 }

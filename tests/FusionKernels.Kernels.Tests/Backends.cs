@@ -27,19 +27,26 @@ internal static class Backends
     /// <summary>Those that ILGPU drives.</summary>
     public static IEnumerable<string> Devices => Names.Where(IsDevice);
 
+    /// <summary>All, the reference last.</summary>
+    public static IEnumerable<string> WithReference => Names.Append("reference");
+
     public static IKernelStream OpenCpu(int bits) => Open($"cpu:{bits}");
 
-    public static IKernelStream Open(string name) => Known[name].Value.OpenStream();
+    public static IKernelStream Open(string name) => name == "reference" ? Reference.OpenStream() : Known[name].Value.OpenStream();
+
+    /// <summary>The cases that a backend runs of a test that has many: the last three and some of the others on a device.</summary>
+    public static IEnumerable<T> Some<T>(string name, IEnumerable<T> cases)
+    {
+        T[] all = [.. cases];
+        return all.Where((_, i) => Takes(name, i, every: 37) || i >= all.Length - 3);
+    }
 
     /// <summary>
-    /// Some of the cases of a test that are too many for a device: a launch takes a hundred times as long as a call, and
-    /// thousands of times on the CPU accelerator.
+    /// Whether a backend runs case number <paramref name="number"/> of a test that has many. The CPU runs all; a device one of
+    /// <paramref name="every"/>, because a launch takes a hundred times as long as a call, on the CPU accelerator thousands
+    /// of times, and every kernel must be compiled.
     /// </summary>
-    /// <param name="name">The backend.</param>
-    /// <param name="cases">All cases.</param>
-    /// <param name="every">A device takes one of so many, a prime.</param>
-    public static IEnumerable<T> Cases<T>(string name, IEnumerable<T> cases, int every = 37) =>
-        cases.Where((_, i) => !IsDevice(name) || i % every == every / 2);
+    public static bool Takes(string name, int number, int every) => !IsDevice(name) || number % every == every / 2;
 
     private static bool IsDevice(string name) => !name.StartsWith("cpu:", StringComparison.Ordinal);
 

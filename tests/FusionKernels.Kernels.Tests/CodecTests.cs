@@ -180,7 +180,7 @@ public sealed unsafe class CodecTests
     }
 
     private static float[] DecodeOn<T>(ElementType type, byte[] stored, int count)
-        where T : struct, ILanes<T>
+        where T : struct, ICpuLanes<T>
     {
         int padded = (count + T.Count - 1) / T.Count * T.Count;
         byte[] source = new byte[padded * type.Size()];
@@ -197,7 +197,7 @@ public sealed unsafe class CodecTests
     }
 
     private static byte[] EncodeOn<T>(ElementType type, float[] values)
-        where T : struct, ILanes<T>
+        where T : struct, ICpuLanes<T>
     {
         int padded = (values.Length + T.Count - 1) / T.Count * T.Count;
         float[] source = new float[padded];
@@ -214,7 +214,7 @@ public sealed unsafe class CodecTests
     }
 
     private readonly struct DecodeAction<T>(byte* from, float* to, int count) : ICodecAction
-        where T : struct, ILanes<T>
+        where T : struct, ICpuLanes<T>
     {
         public void Invoke<TCodec>()
             where TCodec : struct, ICodec
@@ -225,7 +225,7 @@ public sealed unsafe class CodecTests
     }
 
     private readonly struct EncodeAction<T>(float* from, byte* to, int count) : ICodecAction
-        where T : struct, ILanes<T>
+        where T : struct, ICpuLanes<T>
     {
         public void Invoke<TCodec>()
             where TCodec : struct, ICodec

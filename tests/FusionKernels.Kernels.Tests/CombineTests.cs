@@ -4,7 +4,7 @@ using FsCheck.Fluent;
 namespace FusionKernels.Kernels.Tests;
 
 /// <summary>
-/// Combine on every register width against the reference, bit for bit; and the reference's rules by their properties.
+/// Combine on every backend against the reference, bit for bit; and the reference's rules by their properties.
 /// </summary>
 public sealed unsafe class CombineTests
 {
@@ -30,7 +30,7 @@ public sealed unsafe class CombineTests
             CombineCase.Mix(sources, turn / 4 % CombineCase.Mixtures, first, length, tensors);
             var chunk = new Chunk { First = first, Length = length, Base = basis, Sources = sources };
             for (int rule = 0; rule < CombineCase.Rules; rule++)
-                streams.AssertSame(rule, chunk, output);
+                streams.AssertSame(rule, chunk, output, number: (turn * CombineCase.Rules) + rule, every: 1511);
         }
     }
 
@@ -51,7 +51,7 @@ public sealed unsafe class CombineTests
             byte[][] before = tensors.Snapshot();
             var chunk = new Chunk { First = first, Length = Length, Base = basis, Sources = sources };
             for (int rule = 0; rule < CombineCase.Rules; rule++)
-                streams.AssertSame(rule, chunk, Backends.Types[(rule + mixture) % Backends.Types.Length]);
+                streams.AssertSame(rule, chunk, Backends.Types[(rule + mixture) % Backends.Types.Length], number: (CombineCase.Rules * ((2 * mixture) + (hasBase ? 1 : 0))) + rule + (int)first, every: 29);
             Assert.That(tensors.Snapshot(), Is.EqualTo(before), "inputs were written");
         }
     }
@@ -72,21 +72,21 @@ public sealed unsafe class CombineTests
             for (int rule = 0; rule < CombineCase.Rules; rule++)
             {
                 foreach (int place in new[] { 0, 2 })
-                    streams.AssertSame(rule, chunk, type, operands[place]);
+                    streams.AssertSame(rule, chunk, type, operands[place], number: (length * CombineCase.Rules) + rule, every: 211);
             }
         }
     }
 
     [Test]
     public void The_division_into_chunks_does_not_change_a_bit(
-        [ValueSource(typeof(Backends), nameof(Backends.Widths))] int width,
+        [ValueSource(typeof(Backends), nameof(Backends.Names))] string backend,
         [Range(0, CombineCase.Mixtures - 1)] int mixture,
         [Values] bool mixed)
     {
         const int Length = 6000;
         const long First = 9;
         int[] cuts = [0, 1, 8, 71, 72, 700, 2749, 2750, 4811, Length];
-        using IKernelStream stream = Backends.OpenCpu(width);
+        using IKernelStream stream = Backends.Open(backend);
         using var tensors = new TestTensors(mixture);
         Source[] sources = [.. Enumerable.Range(0, 3).Select(model =>
             new Source(tensors.New(mixed && model == 1 ? ElementType.F8E5M2 : ElementType.BF16, Length)))];
@@ -94,6 +94,8 @@ public sealed unsafe class CombineTests
         Operand basis = tensors.New(ElementType.BF16, Length);
         for (int rule = 0; rule < CombineCase.Rules; rule++)
         {
+            if (!Backends.Takes(backend, rule, every: 7))
+                continue;
             using var whole = new GuardedMemory(Length * 2);
             using var pieces = new GuardedMemory(Length * 2);
             var output = new Operand(ElementType.BF16, whole.Address);
@@ -249,20 +251,24 @@ public sealed unsafe class CombineTests
     private sealed class Streams : IDisposable
     {
         private readonly IKernelStream _reference = Backends.Reference.OpenStream();
-        private readonly IKernelStream[] _cpu = [.. Backends.Widths.Select(Backends.OpenCpu)];
+        private readonly (string Name, IKernelStream Stream)[] _tested = [.. Backends.Names.Select(n => (n, Backends.Open(n)))];
 
-        public IEnumerable<IKernelStream> All => _cpu.Append(_reference);
+        public IEnumerable<IKernelStream> All => _tested.Select(t => t.Stream).Append(_reference);
 
         /// <summary>
-        /// All widths give the bits of the reference, into memory of their own, or in place of an input.
+        /// All backends give the bits of the reference, into memory of their own, or in place of an input; devices where
+        /// they take case <paramref name="number"/> of <paramref name="every"/>.
         /// </summary>
-        public void AssertSame(int rule, in Chunk chunk, ElementType type, Operand inPlace = default)
+        public void AssertSame(
+            int rule, in Chunk chunk, ElementType type, Operand inPlace = default, int number = 0, int every = 1)
         {
             int bytes = chunk.Length * type.Size();
             using GuardedMemory expected = new(bytes), own = new(bytes);
             CombineCase.Run(_reference, rule, chunk, new Operand(type, expected.Address));
-            foreach (IKernelStream stream in _cpu)
+            foreach (var (name, stream) in _tested)
             {
+                if (!Backends.Takes(name, number, every))
+                    continue;
                 own.Span.Fill(0xA5);
                 Operand output = inPlace.Exists ? inPlace : new Operand(type, own.Address);
                 var actual = new Span<byte>((void*)output.Address, bytes);
@@ -273,7 +279,7 @@ public sealed unsafe class CombineTests
                     int at = actual.CommonPrefixLength(expected.Span) / type.Size();
                     float actually = Reference.Element.Read(output, at);
                     float should = Reference.Element.Read(new(type, expected.Address), at);
-                    Assert.Fail($"rule {rule}, {stream}, {chunk.Length} elements from {chunk.First}: "
+                    Assert.Fail($"rule {rule}, {name}, {chunk.Length} elements from {chunk.First}: "
                         + $"element {at} is {actually:R}, not {should:R}");
                 }
 

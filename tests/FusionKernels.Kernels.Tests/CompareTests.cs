@@ -1,17 +1,17 @@
 namespace FusionKernels.Kernels.Tests;
 
 /// <summary>
-/// The comparison of two tensors: every width against the reference, and the reference against plain sums.
+/// The comparison of two tensors: every backend against the reference, and the reference against plain sums.
 /// </summary>
 public unsafe class CompareTests
 {
     [Test]
     public void Every_length_and_type_gives_the_bits_of_the_reference(
-        [ValueSource(typeof(Backends), nameof(Backends.Widths))] int width,
+        [ValueSource(typeof(Backends), nameof(Backends.Names))] string backend,
         [ValueSource(typeof(Backends), nameof(Backends.Types))] ElementType type)
     {
-        using IKernelStream cpu = Backends.OpenCpu(width), reference = Backends.Reference.OpenStream();
-        foreach (int length in Enumerable.Range(0, 258).Concat([512, 4096, 4097, 9999]))
+        using IKernelStream cpu = Backends.Open(backend), reference = Backends.Reference.OpenStream();
+        foreach (int length in Backends.Some(backend, Enumerable.Range(0, 258).Concat([512, 4096, 4097, 9999])))
         {
             using var tensors = new TestTensors(length + ((int)type * 1000), anyBits: 0.05);
             Operand left = tensors.New(type, length, length % 2), right = tensors.New(type, length);
@@ -26,10 +26,10 @@ public unsafe class CompareTests
 
     [Test]
     public void Chunks_at_block_borders_give_the_bits_of_the_whole(
-        [ValueSource(typeof(Backends), nameof(Backends.Widths))] int width)
+        [ValueSource(typeof(Backends), nameof(Backends.Names))] string backend)
     {
         const int Length = 20_000;
-        using IKernelStream cpu = Backends.OpenCpu(width);
+        using IKernelStream cpu = Backends.Open(backend);
         using var tensors = new TestTensors(1);
         Operand left = tensors.New(ElementType.BF16, Length), right = tensors.New(ElementType.BF16, Length);
         Difference whole = default, parts = default;
@@ -65,7 +65,7 @@ public unsafe class CompareTests
     public void Different_types_and_negative_lengths_are_refused()
     {
         Difference difference = default;
-        foreach (IKernelStream stream in new[] { Backends.OpenCpu(512), Backends.Reference.OpenStream() })
+        foreach (IKernelStream stream in Backends.WithReference.Select(Backends.Open))
         {
             Assert.Throws<ArgumentOutOfRangeException>(() => stream.Compare(
                 new Operand(ElementType.F16, (nint)0), new Operand(ElementType.BF16, (nint)0), 0, ref difference));

@@ -1,17 +1,17 @@
 namespace FusionKernels.Kernels.Tests;
 
-/// <summary>WriteMask: every width against the reference, and the reference against the masks' definitions.</summary>
+/// <summary>WriteMask: every backend against the reference, and the reference against the masks' definitions.</summary>
 public sealed unsafe class MaskTests
 {
     private const uint Quarter = 0x3E80_0000, Half = 0x3F00_0000, NaN = 0x7FC0_0000;
 
     [Test]
     public void Every_length_and_kind_gives_the_bits_of_the_reference(
-        [ValueSource(typeof(Backends), nameof(Backends.Widths))] int width,
+        [ValueSource(typeof(Backends), nameof(Backends.Names))] string backend,
         [ValueSource(typeof(Backends), nameof(Backends.Types))] ElementType type)
     {
-        using IKernelStream cpu = Backends.OpenCpu(width), reference = Backends.Reference.OpenStream();
-        foreach (int length in Enumerable.Range(0, 258).Concat([2047, 2048, 2049, 6000]))
+        using IKernelStream cpu = Backends.Open(backend), reference = Backends.Reference.OpenStream();
+        foreach (int length in Backends.Some(backend, Enumerable.Range(0, 258).Concat([2047, 2048, 2049, 6000])))
         {
             using var tensors = new TestTensors(length);
             long first = length % 3 * 1000;
@@ -82,9 +82,9 @@ public sealed unsafe class MaskTests
     [Test]
     public void Arguments_are_checked()
     {
-        foreach (int width in Backends.Widths.Append(0))
+        foreach (string backend in Backends.WithReference)
         {
-            using IKernelStream stream = width == 0 ? Backends.Reference.OpenStream() : Backends.OpenCpu(width);
+            using IKernelStream stream = Backends.Open(backend);
             Source[] one = [default(Source) with { Mask = Mask.Dropping(default, 0.5) }];
             void WriteMask(long first, int length, Source[] sources) =>
                 stream.WriteMask(new Chunk { First = first, Length = length, Sources = sources }, new byte[1]);
@@ -101,9 +101,9 @@ public sealed unsafe class MaskTests
         using var tensors = new TestTensors(0);
         Source[] sources = [new(tensors.Copy(values)) { Mask = mask }];
         var chunk = new Chunk { First = 0, Length = values.Length, Sources = sources };
-        foreach (int width in Backends.Widths.Append(0))
+        foreach (string backend in Backends.WithReference)
         {
-            using IKernelStream stream = width == 0 ? Backends.Reference.OpenStream() : Backends.OpenCpu(width);
+            using IKernelStream stream = Backends.Open(backend);
             byte[] bits = new byte[(values.Length + 7) / 8];
             stream.WriteMask(chunk, bits);
             var set = Enumerable.Range(0, bits.Length * 8).Where(i => (bits[i / 8] >> (i % 8) & 1) != 0);

@@ -6,7 +6,7 @@ public class RandomTests
     private static readonly Philox Stream = new(1311768467463790320, 1234605616436508552);
 
     private static IEnumerable<IKernelStream> Streams =>
-        Backends.Widths.Select(Backends.OpenCpu).Append(Backends.Reference.OpenStream());
+        Backends.WithReference.Select(Backends.Open);
 
     [Test]
     public void Words_begin_at_any_element([ValueSource(typeof(Backends), nameof(Backends.Names))] string backend)

@@ -3,44 +3,44 @@ using FsCheck.Fluent;
 
 namespace FusionKernels.Kernels.Tests;
 
-/// <summary>WriteRankedMask: every width against the reference, and the reference against the draw's definition.</summary>
+/// <summary>WriteRankedMask: every backend against the reference, and the reference against the draw's definition.</summary>
 public sealed unsafe class RankedMaskTests
 {
     private static readonly Philox Stream = Philox.ForTensor(7, "layer.weight", 1);
 
     [Test]
     public void Rows_of_every_length_and_type_have_the_bits_of_the_reference(
-        [ValueSource(typeof(Backends), nameof(Backends.Widths))] int width,
+        [ValueSource(typeof(Backends), nameof(Backends.Names))] string backend,
         [ValueSource(typeof(Backends), nameof(Backends.Types))] ElementType type)
     {
-        foreach (int columns in Enumerable.Range(1, 257).Concat([511, 512, 513, 2048, 5000]))
+        foreach (int columns in Backends.Some(backend, Enumerable.Range(1, 257).Concat([511, 512, 513, 2048, 5000])))
         {
             int rows = columns < 300 ? (columns % 4) + 1 : 2;
             using var tensors = new TestTensors(columns + ((int)type * 1000), anyBits: columns % 2 * 0.05);
             Operand data = tensors.New(type, rows * columns, slack: columns % 2);
             Operand basis = columns % 3 == 0 ? default : tensors.New(ElementType.BF16, rows * columns, slack: 1);
             var draw = new RankedDraw(Stream, 0.5, columns % 5 == 0 ? 0.5 : 0.15, columns);
-            AssertSame(width, data, basis, 8L * columns, rows * columns, draw);
+            AssertSame(backend, data, basis, 8L * columns, rows * columns, draw);
         }
     }
 
     [Test]
     public void Rows_that_lie_among_each_other_have_the_bits_of_the_reference(
-        [ValueSource(typeof(Backends), nameof(Backends.Widths))] int width)
+        [ValueSource(typeof(Backends), nameof(Backends.Names))] string backend)
     {
         foreach (var (columns, stride, groups) in new[] { (1, 7, 3), (8, 9, 5), (64, 9, 16), (300, 4, 3), (513, 3, 2) })
         {
             int length = columns * stride * groups;
             using var tensors = new TestTensors(length);
             var draw = new RankedDraw(Stream, 0.3, 0.25, columns, stride);
-            AssertSame(width, tensors.New(ElementType.BF16, length), tensors.New(ElementType.BF16, length), 0, length, draw);
+            AssertSame(backend, tensors.New(ElementType.BF16, length), tensors.New(ElementType.BF16, length), 0, length, draw);
         }
     }
 
     // What defeats the bins: all magnitudes in one of them, different or equal, sums that overflow, rows of zeros or NaN.
     [Test]
     public void Rows_of_any_distribution_have_the_bits_of_the_reference(
-        [ValueSource(typeof(Backends), nameof(Backends.Widths))] int width)
+        [ValueSource(typeof(Backends), nameof(Backends.Names))] string backend)
     {
         const int Columns = 3000;
         var random = new Random(5);
@@ -54,7 +54,7 @@ public sealed unsafe class RankedMaskTests
         using var tensors = new TestTensors(0);
         Operand data = tensors.Copy([.. rows.SelectMany(row => Enumerable.Range(0, Columns).Select(row))]);
         foreach (var (density, epsilon) in new[] { (0.5, 0.15), (0.5, 0.5), (0.9, 0.0), (0.5, -0.3) })
-            AssertSame(width, data, default, 0, rows.Length * Columns, new RankedDraw(Stream, density, epsilon, Columns));
+            AssertSame(backend, data, default, 0, rows.Length * Columns, new RankedDraw(Stream, density, epsilon, Columns));
     }
 
     [Test]
@@ -109,9 +109,9 @@ public sealed unsafe class RankedMaskTests
     [Test]
     public void Arguments_are_checked()
     {
-        foreach (int width in Backends.Widths.Append(0))
+        foreach (string backend in Backends.WithReference)
         {
-            using IKernelStream stream = width == 0 ? Backends.Reference.OpenStream() : Backends.OpenCpu(width);
+            using IKernelStream stream = Backends.Open(backend);
             using var tensors = new TestTensors(0);
             Source[] one = [new(tensors.Copy(new float[24]))];
             void Write(long first, int length, RankedDraw draw) =>
@@ -129,10 +129,10 @@ public sealed unsafe class RankedMaskTests
         }
     }
 
-    private static void AssertSame(int width, Operand data, Operand basis, long first, int length, RankedDraw draw)
+    private static void AssertSame(string backend, Operand data, Operand basis, long first, int length, RankedDraw draw)
     {
         // In one chunk, and cut where a group and a byte end together.
-        using IKernelStream cpu = Backends.OpenCpu(width), reference = Backends.Reference.OpenStream();
+        using IKernelStream cpu = Backends.Open(backend), reference = Backends.Reference.OpenStream();
         Source[] sources = [new(data) { Scale = 3, Mask = Mask.None }];
         using GuardedMemory expected = new((length + 7) / 8), actual = new((length + 7) / 8);
         reference.WriteRankedMask(new Chunk { First = first, Length = length, Base = basis, Sources = sources }, draw, expected.Span);

@@ -1,17 +1,17 @@
 namespace FusionKernels.Kernels.Tests;
 
 /// <summary>
-/// Gram and absolute sums: every width against the reference, bit for bit, and the reference against plain sums.
+/// Gram and absolute sums: every backend against the reference, bit for bit, and the reference against plain sums.
 /// </summary>
 public unsafe class ReductionTests
 {
     [Test]
     public void Every_length_and_type_gives_the_bits_of_the_reference(
-        [ValueSource(typeof(Backends), nameof(Backends.Widths))] int width,
+        [ValueSource(typeof(Backends), nameof(Backends.Names))] string backend,
         [ValueSource(typeof(Backends), nameof(Backends.Types))] ElementType type)
     {
-        using IKernelStream cpu = Backends.OpenCpu(width), reference = Backends.Reference.OpenStream();
-        foreach (int length in Lengths())
+        using IKernelStream cpu = Backends.Open(backend), reference = Backends.Reference.OpenStream();
+        foreach (int length in Backends.Some(backend, Lengths()))
         {
             using var tensors = new TestTensors(length + ((int)type * 1000));
             Source[] sources = [new(tensors.New(type, length, 1)), new(tensors.New(type, length, 3)) { Scale = 1.25f }];
@@ -22,13 +22,13 @@ public unsafe class ReductionTests
 
     [Test]
     public void One_to_seven_models_of_mixed_types_and_all_masks_give_the_bits_of_the_reference(
-        [ValueSource(typeof(Backends), nameof(Backends.Widths))] int width,
+        [ValueSource(typeof(Backends), nameof(Backends.Names))] string backend,
         [Values(1, 2, 3, 5, 7)] int models,
         [Values] bool hasBase)
     {
         const int Length = 9000;
         const long First = 3 * Reduction.Block;
-        using IKernelStream cpu = Backends.OpenCpu(width), reference = Backends.Reference.OpenStream();
+        using IKernelStream cpu = Backends.Open(backend), reference = Backends.Reference.OpenStream();
         using var tensors = new TestTensors(models);
         Mask[] masks =
         [
@@ -53,10 +53,10 @@ public unsafe class ReductionTests
 
     [Test]
     public void Partial_sums_do_not_depend_on_the_division_into_chunks(
-        [ValueSource(typeof(Backends), nameof(Backends.Widths))] int width)
+        [ValueSource(typeof(Backends), nameof(Backends.Names))] string backend)
     {
         const int Length = (3 * Reduction.Block) + 77;
-        using IKernelStream cpu = Backends.OpenCpu(width);
+        using IKernelStream cpu = Backends.Open(backend);
         using var tensors = new TestTensors(5, anyBits: 0);
         Source source = new(tensors.New(ElementType.BF16, Length)) { Mask = Mask.Dropping(new Philox(3, 4), 0.25) };
         Source other = new(tensors.New(ElementType.F16, Length)) { Mask = Mask.Magnitude(0x3C00_0000, 5000) };
@@ -137,9 +137,9 @@ public unsafe class ReductionTests
     }
 
     [Test]
-    public void Arguments_are_checked([ValueSource(typeof(Backends), nameof(Backends.Widths))] int width)
+    public void Arguments_are_checked([ValueSource(typeof(Backends), nameof(Backends.Names))] string backend)
     {
-        foreach (IKernelStream stream in new[] { Backends.OpenCpu(width), Backends.Reference.OpenStream() })
+        foreach (IKernelStream stream in new[] { Backends.Open(backend), Backends.Reference.OpenStream() })
         {
             Assert.Throws<ArgumentOutOfRangeException>(
                 () => stream.Gram(new Chunk { First = 1, Length = 0, Sources = [] }, []));

@@ -1,3 +1,5 @@
+using System.Reflection;
+
 namespace FusionKernels.Kernels.Tests;
 
 /// <summary>
@@ -153,6 +155,14 @@ public sealed unsafe class RuleTests
         }
 
         AssertMerges(new ElectedPart(1, OnBase: false), sources, expected);
+    }
+
+    [Test]
+    public void Parameters_have_a_size_that_every_device_knows()
+    {
+        var rules = typeof(ICombineRule).Assembly.GetTypes().Where(t => t.IsValueType && t.IsAssignableTo(typeof(ICombineRule)));
+        var fields = rules.SelectMany(r => r.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic));
+        Assert.That(fields.Select(f => f.FieldType).Distinct(), Is.SubsetOf(new[] { typeof(float), typeof(int), typeof(Flag) }));
     }
 
     private static Source[] Models(TestTensors tensors, float[][] values, params float[] weights) =>

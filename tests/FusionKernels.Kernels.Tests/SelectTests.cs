@@ -1,6 +1,6 @@
 namespace FusionKernels.Kernels.Tests;
 
-/// <summary>Histogram, ties and samples: every width against the reference.</summary>
+/// <summary>Histogram, ties and samples: every backend against the reference.</summary>
 public unsafe class SelectTests
 {
     private static readonly (uint Low, uint High)[] Brackets =
@@ -11,11 +11,11 @@ public unsafe class SelectTests
 
     [Test]
     public void Histograms_of_every_length_and_type_are_those_of_the_reference(
-        [ValueSource(typeof(Backends), nameof(Backends.Widths))] int width,
+        [ValueSource(typeof(Backends), nameof(Backends.Names))] string backend,
         [ValueSource(typeof(Backends), nameof(Backends.Types))] ElementType type)
     {
-        using IKernelStream cpu = Backends.OpenCpu(width), reference = Backends.Reference.OpenStream();
-        foreach (int length in Enumerable.Range(0, 258).Concat([511, 512, 513, 3000]))
+        using IKernelStream cpu = Backends.Open(backend), reference = Backends.Reference.OpenStream();
+        foreach (int length in Backends.Some(backend, Enumerable.Range(0, 258).Concat([511, 512, 513, 3000])))
         {
             using var tensors = new TestTensors(length + ((int)type * 1000), anyBits: 0.1);
             Source[] sources = [new(tensors.New(type, length, 1)), new(tensors.New(type, length))];
@@ -33,10 +33,10 @@ public unsafe class SelectTests
 
     [Test]
     public void Histograms_of_every_bracket_add_up_over_chunks_and_skip_models_without_one(
-        [ValueSource(typeof(Backends), nameof(Backends.Widths))] int width)
+        [ValueSource(typeof(Backends), nameof(Backends.Names))] string backend)
     {
         const int Length = 6000, Half = 2777;
-        using IKernelStream cpu = Backends.OpenCpu(width), reference = Backends.Reference.OpenStream();
+        using IKernelStream cpu = Backends.Open(backend), reference = Backends.Reference.OpenStream();
         using var tensors = new TestTensors(4, anyBits: 0.05);
         Operand basis = tensors.New(ElementType.BF16, Length), a = tensors.New(ElementType.BF16, Length);
         Operand b = tensors.New(ElementType.F16, Length);
@@ -59,10 +59,10 @@ public unsafe class SelectTests
     }
 
     [Test]
-    public void Ties_are_found_by_rank_across_chunks([ValueSource(typeof(Backends), nameof(Backends.Widths))] int width)
+    public void Ties_are_found_by_rank_across_chunks([ValueSource(typeof(Backends), nameof(Backends.Names))] string backend)
     {
         const int Length = 1100;
-        using IKernelStream cpu = Backends.OpenCpu(width), reference = Backends.Reference.OpenStream();
+        using IKernelStream cpu = Backends.Open(backend), reference = Backends.Reference.OpenStream();
         using var tensors = new TestTensors(8);
         Source source = new(tensors.New(ElementType.BF16, Length));
         Operand basis = tensors.New(ElementType.BF16, Length);
@@ -76,7 +76,7 @@ public unsafe class SelectTests
                     ties.Add(70 + i);
             }
 
-            for (int wanted = 0; wanted <= ties.Count; wanted++)
+            foreach (int wanted in Backends.Some(backend, Enumerable.Range(0, ties.Count + 1)))
             {
                 long expected = wanted < ties.Count ? ties[wanted] : -1, rank = wanted, other = wanted;
                 Assert.That(cpu.FindTie(chunk, bits, ref rank), Is.EqualTo(expected), $"{bits:x} {wanted}");
@@ -89,10 +89,10 @@ public unsafe class SelectTests
 
     [Test]
     public void Ties_at_the_end_of_every_length_are_found_and_nothing_beyond(
-        [ValueSource(typeof(Backends), nameof(Backends.Widths))] int width)
+        [ValueSource(typeof(Backends), nameof(Backends.Names))] string backend)
     {
-        using IKernelStream cpu = Backends.OpenCpu(width);
-        for (int length = 1; length < 130; length++)
+        using IKernelStream cpu = Backends.Open(backend);
+        foreach (int length in Backends.Some(backend, Enumerable.Range(1, 129)))
         {
             using var tensors = new TestTensors(length, anyBits: 0);
             Operand data = tensors.New(ElementType.BF16, length);
@@ -118,7 +118,7 @@ public unsafe class SelectTests
         var expected = new List<uint>();
         for (int i = 0; i < Length; i += stride)
             expected.Add(Reference.Element.Magnitude(chunk, source, i));
-        foreach (IKernelStream stream in new[] { Backends.OpenCpu(512), Backends.Reference.OpenStream() })
+        foreach (IKernelStream stream in Backends.WithReference.Select(Backends.Open))
         {
             var actual = new List<uint>();
             for (int start = 0; start < Length; start += 333)

@@ -21,7 +21,7 @@ internal static class RandomKernels
         for (long i = Grid.LongGlobalIndex.X; i < arguments.Blocks.Length; i += GridStride.X)
         {
             var block = arguments.Stream.Block((ulong)(arguments.First + i));
-            arguments.Blocks[i] = new Words4 { X = block.W0, Y = block.W1, Z = block.W2, W = block.W3 };
+            arguments.Blocks[i] = new Words4(block.W0, block.W1, block.W2, block.W3);
         }
     }
 }

@@ -5,17 +5,17 @@ namespace FusionKernels.Kernels;
 /// <summary>Codecs over memory, and the one place that goes from an <see cref="ElementType"/> to its codec.</summary>
 public static unsafe class Codec
 {
-    /// <summary>Reads <see cref="ILanes{T}.Count"/> consecutive elements of any alignment as fp32.</summary>
+    /// <summary>Reads <see cref="ICpuLanes{T}.Count"/> consecutive elements of any alignment as fp32.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Load<TCodec, T>(byte* source)
         where TCodec : struct, ICodec
-        where T : struct, ILanes<T> => TCodec.Decode(T.Load(source, TCodec.Size));
+        where T : struct, ICpuLanes<T> => TCodec.Decode(T.Load(source, TCodec.Size));
 
     /// <summary>Rounds fp32 lanes and writes them as consecutive elements.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store<TCodec, T>(byte* destination, T value)
         where TCodec : struct, ICodec
-        where T : struct, ILanes<T> => T.Store(TCodec.Encode(value), destination, TCodec.Size);
+        where T : struct, ICpuLanes<T> => T.Store(TCodec.Encode(value), destination, TCodec.Size);
 
     /// <summary>Calls <paramref name="action"/> with the codec of a storage type.</summary>
     public static void Select<TAction>(ElementType type, ref TAction action)

@@ -10,13 +10,13 @@ public interface ICodec
     static abstract int Size { get; }
 
     /// <summary>
-    /// From the lanes that <see cref="ILanes{T}.Load"/> fills to fp32: exact, denormals too, NaN stays NaN.
+    /// From the lanes that <see cref="ICpuLanes{T}.Load"/> fills to fp32: exact, denormals too, NaN stays NaN.
     /// </summary>
     static abstract T Decode<T>(T bits)
         where T : struct, ILanes<T>;
 
     /// <summary>
-    /// From fp32 to the lanes that <see cref="ILanes{T}.Store"/> takes: rounded to nearest even once, denormals too;
+    /// From fp32 to the lanes that <see cref="ICpuLanes{T}.Store"/> takes: rounded to nearest even once, denormals too;
     /// zeros keep their sign. Every NaN becomes the type's canonical one: positive, quiet, no payload.
     /// </summary>
     static abstract T Encode<T>(T value)

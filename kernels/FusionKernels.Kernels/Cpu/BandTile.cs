@@ -7,7 +7,7 @@ internal static unsafe class BandTile
 {
     /// <summary>Writes the bits of whole words; those beyond the last element are zero.</summary>
     public static void Fill<T>(in Source source, Operand basis, long first, int length, ulong* bits)
-        where T : struct, ILanes<T>
+        where T : struct, ICpuLanes<T>
     {
         var band = new Band<T>((byte*)source.Data.Address, (byte*)basis.Address, source.Mask, first, length, bits);
         Codec.Select(source.Data.Type, basis.Exists ? basis.Type : source.Data.Type, band);
@@ -15,7 +15,7 @@ internal static unsafe class BandTile
 
     private readonly struct Band<T>(byte* data, byte* basis, Mask mask, long first, int length, ulong* bits)
         : ICodecPairAction
-        where T : struct, ILanes<T>
+        where T : struct, ICpuLanes<T>
     {
         // One 64-bit word per turn, lane j of register r giving bit r * Count + j. Four comparisons per register say on
         // which side of the thresholds a lane lies, or that it ties; the word then knows which of its elements the ties
@@ -36,7 +36,7 @@ internal static unsafe class BandTile
         private ulong Word<TData, TBase, TLanes>(int start, int count)
             where TData : struct, ICodec
             where TBase : struct, ICodec
-            where TLanes : struct, ILanes<TLanes>
+            where TLanes : struct, ICpuLanes<TLanes>
         {
             ulong aboveLow = 0, atLow = 0, belowHigh = 0, atHigh = 0;
             TLanes low = TLanes.SplatBits(mask.LowBits), high = TLanes.SplatBits(mask.HighBits);

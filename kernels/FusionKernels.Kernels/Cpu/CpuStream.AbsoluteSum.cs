@@ -151,7 +151,7 @@ internal sealed unsafe partial class CpuStream<T>
     private static TLanes Delta<TData, TBase, TLanes>(byte* data, byte* basis, nint i)
         where TData : struct, ICodec
         where TBase : struct, ICodec
-        where TLanes : struct, ILanes<TLanes>
+        where TLanes : struct, ICpuLanes<TLanes>
     {
         TLanes value = Codec.Load<TData, TLanes>(data + (i * TData.Size));
         return basis == null ? value : value - Codec.Load<TBase, TLanes>(basis + (i * TBase.Size));
@@ -159,7 +159,7 @@ internal sealed unsafe partial class CpuStream<T>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static TLanes Scaled<TLanes>(TLanes delta, byte* bits, nint i, float scale)
-        where TLanes : struct, ILanes<TLanes> => TLanes.Splat(scale) * (TLanes.MaskFactor(bits, i) * delta);
+        where TLanes : struct, ICpuLanes<TLanes> => TLanes.Splat(scale) * (TLanes.MaskFactor(bits, i) * delta);
 
     /// <summary>Ends a block: folds each row of 16 lanes into the next partial sum and clears it.</summary>
     private static void FoldRows(double* sums, int rows, Span<double> partials, ref int next)

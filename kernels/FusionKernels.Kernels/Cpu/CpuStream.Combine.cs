@@ -30,7 +30,7 @@ internal sealed unsafe partial class CpuStream<T>
     private interface IMasking
     {
         static abstract TLanes Apply<TLanes>(TLanes delta, CombineInput* input, nint i)
-            where TLanes : struct, ILanes<TLanes>;
+            where TLanes : struct, ICpuLanes<TLanes>;
     }
 
     /// <summary>Every element takes part and no scale differs from 1, which would change nothing.</summary>
@@ -38,7 +38,7 @@ internal sealed unsafe partial class CpuStream<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static TLanes Apply<TLanes>(TLanes delta, CombineInput* input, nint i)
-            where TLanes : struct, ILanes<TLanes> => delta;
+            where TLanes : struct, ICpuLanes<TLanes> => delta;
     }
 
     /// <summary>scale * (mask * delta): the mask is a factor, so that a masked infinity gives NaN.</summary>
@@ -46,7 +46,7 @@ internal sealed unsafe partial class CpuStream<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static TLanes Apply<TLanes>(TLanes delta, CombineInput* input, nint i)
-            where TLanes : struct, ILanes<TLanes> =>
+            where TLanes : struct, ICpuLanes<TLanes> =>
             TLanes.Splat(input->Scale) * (TLanes.MaskFactor(input->Bits, i) * delta);
     }
 
@@ -55,7 +55,7 @@ internal sealed unsafe partial class CpuStream<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static TLanes Apply<TLanes>(TLanes delta, CombineInput* input, nint i)
-            where TLanes : struct, ILanes<TLanes>
+            where TLanes : struct, ICpuLanes<TLanes>
         {
             TLanes lowest = TLanes.SplatBits(input->Lowest);
             TLanes factor = TLanes.WhereBitsGreater(lowest, TLanes.Abs(delta), TLanes.Splat(0), TLanes.Splat(1));
@@ -194,7 +194,7 @@ internal sealed unsafe partial class CpuStream<T>
     [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
     private static nint CombineLoop<TLanes, TIn, TOut, TRule, TMasking>(
         byte* basis, CombineInput* inputs, int count, byte* output, nint first, nint length, TRule rule)
-        where TLanes : struct, ILanes<TLanes>
+        where TLanes : struct, ICpuLanes<TLanes>
         where TIn : struct, ICodec
         where TOut : struct, ICodec
         where TRule : struct, ICombineRule

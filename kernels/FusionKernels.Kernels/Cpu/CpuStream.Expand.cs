@@ -105,7 +105,7 @@ internal sealed unsafe partial class CpuStream<T>
 
         private void Add<TCodec, TLanes>(nint i)
             where TCodec : struct, ICodec
-            where TLanes : struct, ILanes<TLanes>
+            where TLanes : struct, ICpuLanes<TLanes>
         {
             TLanes value = TLanes.Splat(scale) * Codec.Load<TCodec, TLanes>(values + (i * TCodec.Size));
             byte* place = (byte*)(target + i);

@@ -6,7 +6,7 @@ namespace FusionKernels.Kernels.Cpu;
 /// <summary>A worker on the CPU: one partial file per kernel.</summary>
 /// <typeparam name="T">The lanes that the kernels run on.</typeparam>
 internal sealed unsafe partial class CpuStream<T> : IKernelStream
-    where T : struct, ILanes<T>
+    where T : struct, ICpuLanes<T>
 {
     private byte[] _scratch = [], _kept = [];
 

@@ -9,18 +9,18 @@ internal static unsafe class DeltaTile
 {
     /// <summary>The elements as fp32.</summary>
     public static void Read<T>(Operand data, float* tile, int length)
-        where T : struct, ILanes<T> => Subtract<T>(data, null, tile, length);
+        where T : struct, ICpuLanes<T> => Subtract<T>(data, null, tile, length);
 
     /// <summary>The elements minus <paramref name="origin"/>, or the elements where that is null.</summary>
     public static void Subtract<T>(Operand data, float* origin, float* tile, int length)
-        where T : struct, ILanes<T>
+        where T : struct, ICpuLanes<T>
     {
         var difference = new Difference<T>((byte*)data.Address, origin, tile, length);
         Codec.Select(data.Type, ref difference);
     }
 
     private readonly struct Difference<T>(byte* source, float* origin, float* tile, int length) : ICodecAction
-        where T : struct, ILanes<T>
+        where T : struct, ICpuLanes<T>
     {
         // Whole registers, then single elements, so that no byte beyond the last element is read. Lane j is element i +
         // j.
@@ -47,10 +47,10 @@ internal static unsafe class DeltaTile
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private TLanes Origin<TLanes>(int i)
-            where TLanes : struct, ILanes<TLanes> => TLanes.Load((byte*)(origin + i), sizeof(float));
+            where TLanes : struct, ICpuLanes<TLanes> => TLanes.Load((byte*)(origin + i), sizeof(float));
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private void Write<TLanes>(int i, TLanes values)
-            where TLanes : struct, ILanes<TLanes> => TLanes.Store(values, (byte*)(tile + i), sizeof(float));
+            where TLanes : struct, ICpuLanes<TLanes> => TLanes.Store(values, (byte*)(tile + i), sizeof(float));
     }
 }

@@ -7,7 +7,7 @@ namespace FusionKernels.Kernels.Cpu;
 /// </summary>
 /// <typeparam name="T">The lanes to widen in.</typeparam>
 internal unsafe ref struct DeltaTiles<T>
-    where T : struct, ILanes<T>
+    where T : struct, ICpuLanes<T>
 {
     /// <summary>
     /// Most elements of a tile. It divides <see cref="Reduction.Block"/>, and is a whole number of mask bytes and

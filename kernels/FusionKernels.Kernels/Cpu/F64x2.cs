@@ -18,11 +18,11 @@ internal readonly unsafe struct F64x2(Vector128<double> value) : IWideLanes<F64x
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static F64x2 WidenLower<T>(T values)
-        where T : struct, ILanes<T> => new(Vector128.WidenLower(Unsafe.BitCast<T, Vector128<float>>(values)));
+        where T : struct, ICpuLanes<T> => new(Vector128.WidenLower(Unsafe.BitCast<T, Vector128<float>>(values)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static F64x2 WidenUpper<T>(T values)
-        where T : struct, ILanes<T> => new(Vector128.WidenUpper(Unsafe.BitCast<T, Vector128<float>>(values)));
+        where T : struct, ICpuLanes<T> => new(Vector128.WidenUpper(Unsafe.BitCast<T, Vector128<float>>(values)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(F64x2 value, double* destination) => value._value.Store(destination);

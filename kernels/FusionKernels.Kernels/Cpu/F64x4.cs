@@ -18,11 +18,11 @@ internal readonly unsafe struct F64x4(Vector256<double> value) : IWideLanes<F64x
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static F64x4 WidenLower<T>(T values)
-        where T : struct, ILanes<T> => new(Vector256.WidenLower(Unsafe.BitCast<T, Vector256<float>>(values)));
+        where T : struct, ICpuLanes<T> => new(Vector256.WidenLower(Unsafe.BitCast<T, Vector256<float>>(values)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static F64x4 WidenUpper<T>(T values)
-        where T : struct, ILanes<T> => new(Vector256.WidenUpper(Unsafe.BitCast<T, Vector256<float>>(values)));
+        where T : struct, ICpuLanes<T> => new(Vector256.WidenUpper(Unsafe.BitCast<T, Vector256<float>>(values)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(F64x4 value, double* destination) => value._value.Store(destination);

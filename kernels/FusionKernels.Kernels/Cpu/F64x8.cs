@@ -18,11 +18,11 @@ internal readonly unsafe struct F64x8(Vector512<double> value) : IWideLanes<F64x
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static F64x8 WidenLower<T>(T values)
-        where T : struct, ILanes<T> => new(Vector512.WidenLower(Unsafe.BitCast<T, Vector512<float>>(values)));
+        where T : struct, ICpuLanes<T> => new(Vector512.WidenLower(Unsafe.BitCast<T, Vector512<float>>(values)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static F64x8 WidenUpper<T>(T values)
-        where T : struct, ILanes<T> => new(Vector512.WidenUpper(Unsafe.BitCast<T, Vector512<float>>(values)));
+        where T : struct, ICpuLanes<T> => new(Vector512.WidenUpper(Unsafe.BitCast<T, Vector512<float>>(values)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(F64x8 value, double* destination) => value._value.Store(destination);

@@ -19,11 +19,11 @@ internal unsafe interface IWideLanes<TSelf>
 
     /// <summary>The lower half of a register of twice as many fp32 lanes, exactly widened.</summary>
     static abstract TSelf WidenLower<T>(T values)
-        where T : struct, ILanes<T>;
+        where T : struct, ICpuLanes<T>;
 
     /// <summary>The upper half.</summary>
     static abstract TSelf WidenUpper<T>(T values)
-        where T : struct, ILanes<T>;
+        where T : struct, ICpuLanes<T>;
 
     static abstract void Store(TSelf value, double* destination);
 

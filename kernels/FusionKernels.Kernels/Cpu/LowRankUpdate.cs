@@ -144,7 +144,7 @@ public sealed unsafe class LowRankUpdate
         // SAFETY: the factors are pinned arrays that the update keeps alive; element e of the run is e - first elements
         // into the operands; the tiles hold a panel of the largest type.
         private void Compute<T, TIn, TOut>()
-            where T : struct, ILanes<T>
+            where T : struct, ICpuLanes<T>
             where TIn : struct, ICodec
             where TOut : struct, ICodec
         {
@@ -189,7 +189,7 @@ public sealed unsafe class LowRankUpdate
         [MethodImpl(MethodImplOptions.NoInlining | MethodImplOptions.AggressiveOptimization)]
         private static void Row<T, TIn, TOut>(
             float* left, float* panel, int rank, float scale, float factor, byte* weights, byte* output)
-            where T : struct, ILanes<T>
+            where T : struct, ICpuLanes<T>
             where TIn : struct, ICodec
             where TOut : struct, ICodec
         {
@@ -215,11 +215,11 @@ public sealed unsafe class LowRankUpdate
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private static T Load<T>(float* source)
-            where T : struct, ILanes<T> => T.Load((byte*)source, sizeof(float));
+            where T : struct, ICpuLanes<T> => T.Load((byte*)source, sizeof(float));
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private static void Finish<T, TIn, TOut>(T sum, float scale, float factor, byte* weights, byte* output, nint at)
-            where T : struct, ILanes<T>
+            where T : struct, ICpuLanes<T>
             where TIn : struct, ICodec
             where TOut : struct, ICodec
         {

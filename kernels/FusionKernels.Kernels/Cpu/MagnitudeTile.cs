@@ -18,7 +18,7 @@ internal static unsafe class MagnitudeTile
     /// <param name="offsets">Room for <paramref name="length"/> offsets and a register more.</param>
     public static (int Above, int Within) Pack<T>(
         Operand data, Operand basis, int length, uint low, uint high, uint* offsets)
-        where T : struct, ILanes<T>
+        where T : struct, ICpuLanes<T>
     {
         (int Above, int Within) found = default;
         var bracket = new Bracket<T>((byte*)data.Address, (byte*)basis.Address, length, low, high, offsets, &found);
@@ -29,7 +29,7 @@ internal static unsafe class MagnitudeTile
     private readonly struct Bracket<T>(
         byte* data, byte* basis, int length, uint low, uint high, uint* offsets, (int Above, int Within)* found)
         : ICodecPairAction
-        where T : struct, ILanes<T>
+        where T : struct, ICpuLanes<T>
     {
         public void Invoke<TData, TBase>()
             where TData : struct, ICodec
@@ -49,7 +49,7 @@ internal static unsafe class MagnitudeTile
         byte* data, byte* basis, int first, int length, uint low, uint high, uint* offsets, (int Above, int Within)* found)
         where TData : struct, ICodec
         where TBase : struct, ICodec
-        where T : struct, ILanes<T>
+        where T : struct, ICpuLanes<T>
     {
         T lowest = T.SplatBits(low), highest = T.SplatBits(high), span = T.SplatBits(high - low);
         int above = found->Above, within = found->Within;

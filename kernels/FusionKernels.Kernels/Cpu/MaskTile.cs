@@ -22,7 +22,7 @@ internal static unsafe class MaskTile
     /// Room for <see cref="Bytes"/>. The last word's bits beyond the last element become zero.
     /// </param>
     public static void Fill<T>(in Source source, Operand basis, long first, int length, byte* bits)
-        where T : struct, ILanes<T>
+        where T : struct, ICpuLanes<T>
     {
         Mask mask = source.Mask;
         int before = (int)(first & 7), words = (length + 63) / 64;
@@ -64,7 +64,7 @@ internal static unsafe class MaskTile
 
     private readonly struct MagnitudeBits<T>(byte* data, byte* basis, Mask mask, long first, int length, ulong* bits)
         : ICodecPairAction
-        where T : struct, ILanes<T>
+        where T : struct, ICpuLanes<T>
     {
         // One 64-bit word per turn, lane j of register r giving bit r * Count + j. Elements up to the last tie are
         // kept at the threshold, later ones only above it; a word knows how many of its elements the ties concern. The
@@ -85,7 +85,7 @@ internal static unsafe class MaskTile
         private ulong Word<TData, TBase, TLanes>(int start, int count)
             where TData : struct, ICodec
             where TBase : struct, ICodec
-            where TLanes : struct, ILanes<TLanes>
+            where TLanes : struct, ICpuLanes<TLanes>
         {
             ulong above = 0, equal = 0;
             TLanes threshold = TLanes.SplatBits(mask.ThresholdBits);

@@ -11,7 +11,7 @@ namespace FusionKernels.Kernels.Cpu;
 /// </summary>
 /// <param name="lanes">64-byte aligned memory of <see cref="Scratch"/> bytes.</param>
 internal readonly unsafe struct RowDots<T>(float* lanes)
-    where T : struct, ILanes<T>
+    where T : struct, ICpuLanes<T>
 {
     /// <summary>Most rows at once.</summary>
     public const int Rows = 64;

@@ -3,9 +3,9 @@ using System.Runtime.CompilerServices;
 
 namespace FusionKernels.Kernels;
 
-/// <summary>One lane: plain scalar code, within what GPU compilers accept.</summary>
+/// <summary>One lane: plain scalar code.</summary>
 /// <param name="value">The lane.</param>
-public readonly unsafe struct F32x1(float value) : ILanes<F32x1>
+public readonly unsafe struct F32x1(float value) : ICpuLanes<F32x1>
 {
     /// <summary>The lane.</summary>
     public readonly float Value = value;

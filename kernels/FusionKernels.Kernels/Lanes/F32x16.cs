@@ -7,7 +7,7 @@ namespace FusionKernels.Kernels;
 
 /// <summary>Sixteen lanes in a 512-bit register.</summary>
 /// <param name="value">The lanes.</param>
-public readonly unsafe struct F32x16(Vector512<float> value) : ILanes<F32x16>
+public readonly unsafe struct F32x16(Vector512<float> value) : ICpuLanes<F32x16>
 {
     /// <summary>The lanes.</summary>
     public readonly Vector512<float> Value = value;

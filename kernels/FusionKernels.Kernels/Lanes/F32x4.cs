@@ -6,7 +6,7 @@ namespace FusionKernels.Kernels;
 
 /// <summary>Four lanes in a 128-bit register.</summary>
 /// <param name="value">The lanes.</param>
-public readonly unsafe struct F32x4(Vector128<float> value) : ILanes<F32x4>
+public readonly unsafe struct F32x4(Vector128<float> value) : ICpuLanes<F32x4>
 {
     /// <summary>The lanes.</summary>
     public readonly Vector128<float> Value = value;

@@ -7,7 +7,7 @@ namespace FusionKernels.Kernels;
 
 /// <summary>Eight lanes in a 256-bit register.</summary>
 /// <param name="value">The lanes.</param>
-public readonly unsafe struct F32x8(Vector256<float> value) : ILanes<F32x8>
+public readonly unsafe struct F32x8(Vector256<float> value) : ICpuLanes<F32x8>
 {
     /// <summary>The lanes.</summary>
     public readonly Vector256<float> Value = value;

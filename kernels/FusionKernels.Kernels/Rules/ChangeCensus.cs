@@ -9,7 +9,7 @@ namespace FusionKernels.Kernels;
 /// </summary>
 /// <param name="Epsilon">Changes up to this size count as none.</param>
 /// <param name="Shared">Ask for elements that several models changed.</param>
-public readonly record struct ChangeCensus(float Epsilon, bool Shared) : ICombineRule
+public readonly record struct ChangeCensus(float Epsilon, Flag Shared) : ICombineRule
 {
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -11,7 +11,7 @@ namespace FusionKernels.Kernels;
 /// <param name="ZeroElectsNegative">
 /// The sign that an exactly cancelling element elects: false in TIES, true in EMR.
 /// </param>
-public readonly record struct DisjointMax(float Lambda, bool ZeroElectsNegative) : ICombineRule
+public readonly record struct DisjointMax(float Lambda, Flag ZeroElectsNegative) : ICombineRule
 {
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -12,7 +12,7 @@ namespace FusionKernels.Kernels;
 /// <param name="Lambda">Factor on the merged task vector.</param>
 /// <param name="Normalize">Divide by the weights that agree (mean) or not (sum).</param>
 /// <param name="ZeroElectsNegative">The sign that an exactly cancelling element elects.</param>
-public readonly record struct DisjointMerge(float Lambda, bool Normalize, bool ZeroElectsNegative = false)
+public readonly record struct DisjointMerge(float Lambda, Flag Normalize, Flag ZeroElectsNegative = default)
     : ICombineRule
 {
     /// <inheritdoc/>

@@ -9,7 +9,7 @@ namespace FusionKernels.Kernels;
 /// </summary>
 /// <param name="Scale">Factor on the part.</param>
 /// <param name="OnBase">Whether it is added to the base.</param>
-public readonly record struct ElectedPart(float Scale, bool OnBase) : ICombineRule
+public readonly record struct ElectedPart(float Scale, Flag OnBase) : ICombineRule
 {
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -3,7 +3,7 @@ namespace FusionKernels.Kernels;
 /// <summary>
 /// A rule of the combine kernel, written once for every backend and vector width: for each element the kernel clears
 /// the accumulators, calls <see cref="Add"/> for each model in order, then <see cref="Finish"/>. Rules are small
-/// structs whose fields are the rule's parameters. Every operation of <see cref="ILanes{T}"/> rounds to fp32, so all
+/// structs whose fields are the rule's parameters, a yes or no being a <see cref="Flag"/>. Every operation of <see cref="ILanes{T}"/> rounds to fp32, so all
 /// backends give the same bits. Mark both members for aggressive inlining: a call per register is ten times slower.
 /// </summary>
 public interface ICombineRule

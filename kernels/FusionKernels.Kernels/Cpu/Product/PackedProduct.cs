@@ -18,7 +18,7 @@ namespace FusionKernels.Kernels.Cpu;
 /// <typeparam name="T">A register's lanes.</typeparam>
 /// <typeparam name="TScalar">float or double: what products are summed in.</typeparam>
 internal readonly unsafe partial struct PackedProduct<TLanes, T, TScalar>
-    where TLanes : struct, ILanes<TLanes>
+    where TLanes : struct, ICpuLanes<TLanes>
     where T : struct, IProductLanes<T, TScalar>
     where TScalar : unmanaged, INumber<TScalar>
 {
