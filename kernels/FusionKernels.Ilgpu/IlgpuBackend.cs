@@ -10,7 +10,7 @@ namespace FusionKernels.Kernels.Ilgpu;
 
 /// <summary>
 /// The kernels on a device that ILGPU drives: CUDA, OpenCL, or ILGPU's own CPU accelerator, which is for tests with tiny
-/// inputs. Operands stay in host memory: a stream brings them to the device and the results back.
+/// inputs. Operands in host memory stay there: a stream brings them to the device and the results back.
 /// </summary>
 public sealed class IlgpuBackend : IKernelBackend
 {
@@ -22,7 +22,7 @@ public sealed class IlgpuBackend : IKernelBackend
 
     private IlgpuBackend(Context context, Accelerator accelerator, string id)
     {
-        (_context, Accelerator) = (context, accelerator);
+        (_context, Accelerator, Memories) = (context, accelerator, new DeviceMemories(accelerator));
         Name = $"{id} ({accelerator.Name.Trim()})";
         StreamBytes = Math.Clamp(accelerator.MemorySize / StreamsInMemory, LeastStreamBytes, MostStreamBytes);
     }
@@ -62,8 +62,17 @@ public sealed class IlgpuBackend : IKernelBackend
         }
     }
 
+    /// <summary>The memory that was given out.</summary>
+    internal DeviceMemories Memories { get; }
+
     /// <inheritdoc/>
     public IKernelStream OpenStream() => new IlgpuStream(this);
+
+    /// <inheritdoc/>
+    public BackendMemory Allocate(nint bytes) => Memories.Allocate(bytes);
+
+    /// <inheritdoc/>
+    public bool Holds(Operand operand) => Memories.Find(operand.Address) is not null;
 
     /// <inheritdoc/>
     public void Dispose()

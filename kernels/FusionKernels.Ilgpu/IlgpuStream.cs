@@ -34,8 +34,11 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
     {
         _backend = backend;
         _queue = backend.Accelerator.CreateStream();
-        _staging = new Staging(backend.Accelerator, _queue);
+        _staging = new Staging(backend, _queue);
     }
+
+    /// <summary>Whether a call returns only when its results are there, also those that stay on the device.</summary>
+    internal bool IsWaiting { get; init; } = true;
 
     public void Dispose()
     {
@@ -98,8 +101,19 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
     /// <summary>Threads of a group, for kernels that ask for none in particular.</summary>
     private int Threads => _backend.Accelerator.AcceleratorType == AcceleratorType.CPU ? GroupSizeOnCpu : GroupSize;
 
+    /// <summary>Waits until everything that was asked for is done.</summary>
+    internal void Wait() => _queue.Synchronize();
+
+    /// <summary>Runs a kernel by a grid of groups of its own.</summary>
+    internal void LaunchGrid<TArguments>(Action<TArguments> kernel, in TArguments arguments, Index2D groups, int threads)
+        where TArguments : struct
+    {
+        if (groups.Size > 0)
+            _backend.Launch(_queue, kernel, arguments, new KernelConfig(groups, new Index2D(threads, 1)));
+    }
+
     /// <summary>Runs a kernel whose threads take <paramref name="items"/> items in turn (grid-stride).</summary>
-    private void Launch<TArguments>(
+    internal void Launch<TArguments>(
         Action<TArguments> kernel, in TArguments arguments, long items, int groupsPerMultiprocessor = GroupsPerMultiprocessor)
         where TArguments : struct
     {

@@ -8,6 +8,16 @@ public interface IKernelBackend : IDisposable
 
     /// <summary>Opens a stream: an ordering domain with its own scratch memory. On the CPU a stream is one worker.</summary>
     IKernelStream OpenStream();
+
+    /// <summary>
+    /// Memory that the backend's kernels use where it is, of any contents. Operands may lie in it, or in host memory, which
+    /// another device than the CPU brings over and back in every call.
+    /// </summary>
+    /// <param name="bytes">At least 1.</param>
+    BackendMemory Allocate(nint bytes);
+
+    /// <summary>Whether kernels use an operand where it is. On the CPU all memory is such.</summary>
+    bool Holds(Operand operand);
 }
 
 /// <summary>
@@ -91,7 +101,18 @@ public interface IKernelStream : IDisposable
     /// u1 = ((w &gt;&gt; 8) + 1) * 2^-24 and u2 = (w' &gt;&gt; 8) * 2^-24: r cos(2 pi u2), r sin(2 pi u2), r = sqrt(-2 ln u1).
     /// Computed in fp64 and rounded once.
     /// </summary>
-    void Normals(Philox stream, long first, Span<float> normals);
+    /// <param name="stream">The stream of words.</param>
+    /// <param name="first">Which element is the output's first; the others follow row after row.</param>
+    /// <param name="output">m x n, F32, stored by rows.</param>
+    void Normals(Philox stream, long first, in Matrix output);
+
+    /// <summary>
+    /// Copies elements, between host memory and the backend's or within one: of the same type bit by bit, else through fp32,
+    /// rounded once to the output's type.
+    /// </summary>
+    /// <param name="source">m x n, of any type, stored by rows or by columns, without a base.</param>
+    /// <param name="output">m x n, likewise; does not overlap the source.</param>
+    void Copy(in Matrix source, in Matrix output);
 
     /// <summary>
     /// Linear algebra: <c>output = alpha * left * right + beta * output</c>. Elements are read as fp32 (a delta rounded

@@ -3,6 +3,9 @@ namespace FusionKernels.Kernels;
 /// <summary>Kernel streams that share the parts of one computation: a team in parallel, or one stream alone.</summary>
 public interface IStreamTeam
 {
+    /// <summary>Whose streams they are.</summary>
+    IKernelBackend Backend { get; }
+
     /// <summary>How many run at once.</summary>
     int Count { get; }
 

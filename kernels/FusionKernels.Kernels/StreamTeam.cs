@@ -11,9 +11,13 @@ public sealed class StreamTeam : IStreamTeam, IDisposable
     /// <param name="count">Streams, one of which runs on the calling thread; at least 1.</param>
     public StreamTeam(IKernelBackend backend, int count)
     {
+        Backend = backend;
         _threads = new ThreadTeam(count, "kernel stream");
         _streams = [.. Enumerable.Range(0, count).Select(_ => backend.OpenStream())];
     }
+
+    /// <inheritdoc/>
+    public IKernelBackend Backend { get; }
 
     /// <inheritdoc/>
     public int Count => _streams.Length;

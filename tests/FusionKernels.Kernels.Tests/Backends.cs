@@ -32,7 +32,9 @@ internal static class Backends
 
     public static IKernelStream OpenCpu(int bits) => Open($"cpu:{bits}");
 
-    public static IKernelStream Open(string name) => name == "reference" ? Reference.OpenStream() : Known[name].Value.OpenStream();
+    public static IKernelStream Open(string name) => Get(name).OpenStream();
+
+    public static IKernelBackend Get(string name) => name == "reference" ? Reference : Known[name].Value;
 
     /// <summary>The cases that a backend runs of a test that has many: the last three and some of the others on a device.</summary>
     public static IEnumerable<T> Some<T>(string name, IEnumerable<T> cases)

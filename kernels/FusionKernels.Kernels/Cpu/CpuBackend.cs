@@ -40,6 +40,16 @@ public sealed class CpuBackend : IKernelBackend
     };
 
     /// <inheritdoc/>
+    public BackendMemory Allocate(nint bytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(bytes);
+        return new HostMemory(bytes);
+    }
+
+    /// <inheritdoc/>
+    public bool Holds(Operand operand) => true;
+
+    /// <inheritdoc/>
     public void Dispose()
     {
     }

@@ -1,11 +1,20 @@
 namespace FusionKernels.Kernels.Cpu;
 
-internal sealed partial class CpuStream<T>
+internal sealed unsafe partial class CpuStream<T>
 {
-    public void Normals(Philox stream, long first, Span<float> normals)
+    public void Normals(Philox stream, long first, in Matrix output)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(first);
+        Matrix.CheckNormals(first, output);
+        for (int row = 0; row < output.Rows; row++)
+        {
+            // SAFETY: the output was checked to have rows of floats.
+            var normals = new Span<float>((void*)output.SliceRows(row, 1).Data.Address, output.Columns);
+            FillNormals(stream, first + ((long)row * output.Columns), normals);
+        }
+    }
 
+    private static void FillNormals(Philox stream, long first, Span<float> normals)
+    {
         // The logarithm and the sine take nearly all the time, and a vectorised one would not round like the
         // reference's. So only the words come in bulk: tiles that begin at an even element, where the first pair may be
         // cut in half, as the last may.

@@ -60,6 +60,26 @@ public readonly record struct Matrix(Operand Data, int Rows, int Columns, nint R
             ArgumentOutOfRangeException.ThrowIfZero(Data.Address);
     }
 
+    /// <summary>Checks that one matrix can be copied to another.</summary>
+    internal static void CheckCopy(in Matrix source, in Matrix output)
+    {
+        source.Check();
+        output.Check();
+        ArgumentOutOfRangeException.ThrowIfNotEqual(output.Rows, source.Rows);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(output.Columns, source.Columns);
+        if (source.Base.Exists || output.Base.Exists)
+            throw new ArgumentException("what is copied has no base", nameof(source));
+    }
+
+    /// <summary>Checks where normals go to.</summary>
+    internal static void CheckNormals(long first, in Matrix output)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(first);
+        output.Check();
+        if (output.Data.Type != ElementType.F32 || !output.IsRowMajor || output.Base.Exists)
+            throw new ArgumentException("normals are F32, stored by rows", nameof(output));
+    }
+
     /// <summary>Checks the shapes of <c>output = left * right</c> and that the output can be written.</summary>
     internal static void CheckProduct(in Matrix left, in Matrix right, in Matrix output)
     {

@@ -47,7 +47,7 @@ public sealed class RandomizedSvd : IDisposable
 
     /// <summary>Finds the leading triplets.</summary>
     /// <param name="team">Who computes; the bits do not depend on it.</param>
-    /// <param name="a">m x n, of any type, with or without a base, in host memory.</param>
+    /// <param name="a">m x n, of any type, with or without a base. It is brought to the team's backend once.</param>
     /// <param name="rank">k, from 1 to min(m, n). Beyond some 1000 the fp64 factorizations take long.</param>
     /// <param name="options"><c>null</c> for the defaults.</param>
     /// <exception cref="ArithmeticException">The matrix holds NaN or infinity, or its products overflow.</exception>
@@ -57,14 +57,17 @@ public sealed class RandomizedSvd : IDisposable
         a.Check();
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rank);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(rank, Math.Min(a.Rows, a.Columns));
-        return Factor(team, a, rank, double.PositiveInfinity, SquaredNorm(team, a), options);
+        using var held = BackendMatrix.Of(team, a);
+        return Factor(team, held.View, rank, double.PositiveInfinity, SquaredNorm(team, held.View), options);
     }
 
     /// <summary>
     /// Finds as many of the leading triplets as hold a share of the energy: the sketch doubles until they are found.
     /// </summary>
     /// <param name="team">Who computes; the bits do not depend on it.</param>
-    /// <param name="a">m x n, neither of them 0, of any type, with or without a base, in host memory.</param>
+    /// <param name="a">
+    /// m x n, neither of them 0, of any type, with or without a base. It is brought to the team's backend once.
+    /// </param>
     /// <param name="share">
     /// Of the energy, above 0, at most 1; missed by no more than 1e-6. At least one triplet is found.
     /// </param>
@@ -79,10 +82,11 @@ public sealed class RandomizedSvd : IDisposable
         ArgumentOutOfRangeException.ThrowIfGreaterThan(share, 1);
         int shorter = Math.Min(a.Rows, a.Columns);
         ArgumentOutOfRangeException.ThrowIfZero(shorter, nameof(a));
-        double energy = SquaredNorm(team, a);
+        using var held = BackendMatrix.Of(team, a);
+        double energy = SquaredNorm(team, held.View);
         for (int rank = Math.Min(FirstRank, shorter); ; rank = Math.Min(2 * rank, shorter))
         {
-            RandomizedSvd svd = Factor(team, a, rank, share * energy, energy, options);
+            RandomizedSvd svd = Factor(team, held.View, rank, share * energy, energy, options);
             if (svd.IsExact || svd.CapturedEnergy >= share)
                 return svd;
             svd.Dispose();
@@ -106,8 +110,8 @@ public sealed class RandomizedSvd : IDisposable
         int width = (int)Math.Min((long)rank + options.Oversampling, Math.Min(a.Rows, a.Columns));
         if (!IsSketchCheaper(a.Rows, a.Columns, width, options.PowerIterations))
             return FactorByGram(team, a, double.IsFinite(target) ? Math.Min(a.Rows, a.Columns) : rank, target, energy);
-        using var basis = new DenseMatrix<float>(a.Rows, width);
-        Sketch(team, a, basis, options);
+        using var basis = new BackendMatrix(team.Backend, ElementType.F32, a.Rows, width);
+        Sketch(team, a, basis.View, options);
         return Oriented(Project(team, a, basis.View, rank, target), energy, exact: false);
     }
 
@@ -125,28 +129,32 @@ public sealed class RandomizedSvd : IDisposable
     }
 
     /// <summary>Fills the basis with orthonormal columns that all but span the leading left vectors.</summary>
-    private static void Sketch(IStreamTeam team, Matrix a, DenseMatrix<float> basis, SketchOptions options)
+    private static void Sketch(IStreamTeam team, Matrix a, Matrix basis, SketchOptions options)
     {
-        using var other = new DenseMatrix<float>(a.Columns, basis.Columns);
-        team.Run(other.Rows, (stream, row) =>
-            stream.Normals(options.Random, (long)row * other.Columns, other.Row(row)));
-        team.Multiply(a, other.View, basis.View);
+        using var other = new BackendMatrix(team.Backend, ElementType.F32, a.Columns, basis.Columns);
+        int part = (a.Columns + (4 * team.Count) - 1) / (4 * team.Count);
+        team.Run((a.Columns + part - 1) / part, (stream, i) =>
+        {
+            int first = i * part, rows = Math.Min(part, a.Columns - first);
+            stream.Normals(options.Random, (long)first * basis.Columns, other.View.SliceRows(first, rows));
+        });
+        team.Multiply(a, other.View, basis);
         for (int iteration = 0; iteration < options.PowerIterations; iteration++)
         {
-            ThinQr.Factor(team, basis.View).Dispose();
-            team.Multiply(a.Transposed, basis.View, other.View);
+            ThinQr.Factor(team, basis).Dispose();
+            team.Multiply(a.Transposed, basis, other.View);
             ThinQr.Factor(team, other.View).Dispose();
-            team.Multiply(a, other.View, basis.View);
+            team.Multiply(a, other.View, basis);
         }
 
-        ThinQr.Factor(team, basis.View).Dispose();
+        ThinQr.Factor(team, basis).Dispose();
     }
 
     /// <summary>The leading triplets of <c>Q Q^T A</c>, for orthonormal columns Q no more than A has.</summary>
     private static Triplets Project(IStreamTeam team, Matrix a, Matrix basis, int rank, double target)
     {
         // With A^T Q = P R and R = X diag(s) Y^T, Q Q^T A is (Q Y) diag(s) (P X)^T.
-        using var p = new DenseMatrix<float>(a.Columns, basis.Columns);
+        using var p = new BackendMatrix(team.Backend, ElementType.F32, a.Columns, basis.Columns);
         team.Multiply(a.Transposed, basis, p.View);
         using DenseMatrix<double> r = ThinQr.Factor(team, p.View);
         using SmallSvd core = SmallSvd.Factor(team, r);

@@ -3,7 +3,7 @@ using System.Numerics.Tensors;
 namespace FusionKernels.Kernels;
 
 /// <summary>
-/// Orthonormal bases of tall matrices in host memory: CholeskyQR2 (Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, ETNA
+/// Orthonormal bases of tall matrices: CholeskyQR2 (Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, ETNA
 /// 44, 2015) with Grams in fp64 and columns scaled to length 1, which holds up to condition numbers of 10^5 and more;
 /// beyond that and for dependent columns, <see cref="HouseholderQr"/>.
 /// </summary>
@@ -20,7 +20,9 @@ public static class ThinQr
     /// column. Some <c>3 m n^2</c> multiplications in fp64, twice as many in the fallback, which needs 8 m n bytes.
     /// </summary>
     /// <param name="team">Who computes; the bits do not depend on it.</param>
-    /// <param name="x">m x n, m at least n, F32, stored by rows, in host memory; receives Q.</param>
+    /// <param name="x">
+    /// m x n, m at least n, F32, stored by rows; receives Q. Where the team's backend holds it, it stays there.
+    /// </param>
     /// <returns>R, n x n, upper triangular, with a diagonal of at least 0.</returns>
     /// <exception cref="ArithmeticException">X holds NaN or infinity. Its contents are as they were.</exception>
     public static DenseMatrix<double> Factor(IStreamTeam team, Matrix x)
@@ -80,40 +82,26 @@ public static class ThinQr
         return true;
     }
 
-    // Block by block of rows through fp64, so that each element of Q is rounded once.
-    // SAFETY: the matrix was checked to be F32, stored by rows, in host memory.
-    private static unsafe void MultiplyRows(IStreamTeam team, Matrix x, DenseMatrix<double> factor)
+    // Through fp64, so that each element of Q is rounded once; on the host block by block of rows, which stay in the cache.
+    private static void MultiplyRows(IStreamTeam team, Matrix x, DenseMatrix<double> factor)
     {
-        team.Run((x.Rows + RowsPerPart - 1) / RowsPerPart, (stream, part) =>
+        int part = team.Backend.Holds(factor.View.Data) ? RowsPerPart : Math.Max(1, x.Rows);
+        team.Run((x.Rows + part - 1) / part, (stream, i) =>
         {
-            int first = part * RowsPerPart, rows = Math.Min(RowsPerPart, x.Rows - first);
-            using var product = new DenseMatrix<double>(rows, x.Columns);
+            int first = i * part, rows = Math.Min(part, x.Rows - first);
+            using var product = new BackendMatrix(team.Backend, ElementType.F64, rows, x.Columns);
             Matrix block = x.SliceRows(first, rows);
             stream.Multiply(block, factor.View, product.View);
-            for (int row = 0; row < rows; row++)
-                TensorPrimitives.ConvertTruncating<double, float>(product.Row(row), Row(block, row));
+            stream.Copy(product.View, block);
         });
     }
 
     private static void OrthogonalizeByReflections(IStreamTeam team, Matrix x, DenseMatrix<double> r)
     {
         using var columns = new DenseMatrix<double>(x.Columns, x.Rows);
-        team.Run(x.Columns, (_, column) =>
-        {
-            Span<double> target = columns.Row(column);
-            for (int row = 0; row < x.Rows; row++)
-                target[row] = Row(x, row)[column];
-        });
+        team.Run(1, (stream, _) => stream.Copy(x.Transposed, columns.View));
         using DenseMatrix<double> factor = HouseholderQr.Factor(team, columns), product = r.Clone();
         team.Multiply(factor.View, product.View, r.View);
-        team.Run(x.Columns, (_, column) =>
-        {
-            ReadOnlySpan<double> source = columns.Row(column);
-            for (int row = 0; row < x.Rows; row++)
-                Row(x, row)[column] = (float)source[row];
-        });
+        team.Run(1, (stream, _) => stream.Copy(columns.View, x.Transposed));
     }
-
-    private static unsafe Span<float> Row(Matrix matrix, int row) =>
-        new((float*)matrix.Data.Address + (row * matrix.RowStride), matrix.Columns);
 }

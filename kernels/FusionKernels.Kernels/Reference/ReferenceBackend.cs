@@ -10,6 +10,16 @@ public sealed class ReferenceBackend : IKernelBackend
     public IKernelStream OpenStream() => new ReferenceStream();
 
     /// <inheritdoc/>
+    public BackendMemory Allocate(nint bytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(bytes);
+        return new HostMemory(bytes);
+    }
+
+    /// <inheritdoc/>
+    public bool Holds(Operand operand) => true;
+
+    /// <inheritdoc/>
     public void Dispose()
     {
     }

@@ -14,7 +14,7 @@ internal sealed unsafe class Worker : Workers, IDisposable
 
     public Worker(IKernelBackend backend, int index, CancellationToken cancellation)
     {
-        (Stream, Index, _cancellation) = (backend.OpenStream(), index, cancellation);
+        (Backend, Stream, Index, _cancellation) = (backend, backend.OpenStream(), index, cancellation);
     }
 
     /// <summary>The worker's kernel stream.</summary>
@@ -22,6 +22,9 @@ internal sealed unsafe class Worker : Workers, IDisposable
 
     /// <summary>Place in the team.</summary>
     public int Index { get; }
+
+    /// <inheritdoc/>
+    public override IKernelBackend Backend { get; }
 
     /// <inheritdoc/>
     public override int Count => 1;

@@ -11,10 +11,13 @@ internal sealed class WorkerTeam : Workers, IDisposable
 
     public WorkerTeam(IKernelBackend backend, int threads, CancellationToken cancellation)
     {
-        _cancellation = cancellation;
+        (Backend, _cancellation) = (backend, cancellation);
         _workers = [.. Enumerable.Range(0, threads).Select(i => new Worker(backend, i, cancellation))];
         _threads = new ThreadTeam(threads, "fusion worker");
     }
+
+    /// <inheritdoc/>
+    public override IKernelBackend Backend { get; }
 
     /// <inheritdoc/>
     public override int Count => _workers.Length;

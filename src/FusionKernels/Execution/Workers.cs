@@ -15,6 +15,9 @@ internal abstract class Workers : IStreamTeam
     public abstract void Run(int items, Action<Worker, int> body);
 
     /// <inheritdoc/>
+    public abstract IKernelBackend Backend { get; }
+
+    /// <inheritdoc/>
     void IStreamTeam.Run(int items, Action<IKernelStream, int> body) =>
         Run(items, (worker, item) => body(worker.Stream, item));
 }

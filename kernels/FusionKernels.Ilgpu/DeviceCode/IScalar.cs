@@ -1,0 +1,50 @@
+using System.Runtime.CompilerServices;
+
+namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
+
+/// <summary>What the products' kernels ask of a type of number.</summary>
+/// <typeparam name="T">float or double.</typeparam>
+internal interface IScalar<T>
+{
+    /// <summary>Halves of a full tile's rows that fit into the registers.</summary>
+    static abstract int Halves { get; }
+
+    /// <summary>An element of a matrix.</summary>
+    static abstract T Load<TElements>(in DeviceMatrix matrix, long index)
+        where TElements : struct, IElements;
+
+    /// <summary>The sum, rounded by itself: not fused with a product before it.</summary>
+    static abstract T Add(T left, T right);
+}
+
+/// <inheritdoc/>
+internal readonly struct SingleScalar : IScalar<float>
+{
+    /// <inheritdoc/>
+    public static int Halves => 2;
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Load<TElements>(in DeviceMatrix matrix, long index)
+        where TElements : struct, IElements => TElements.Load(matrix, index);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Add(float left, float right) => Exact.Add(left, right);
+}
+
+/// <inheritdoc/>
+internal readonly struct DoubleScalar : IScalar<double>
+{
+    /// <inheritdoc/>
+    public static int Halves => 1;
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static double Load<TElements>(in DeviceMatrix matrix, long index)
+        where TElements : struct, IElements => TElements.LoadDouble(matrix, index);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static double Add(double left, double right) => Exact.Add(left, right);
+}

@@ -1,0 +1,22 @@
+namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
+
+/// <summary>What lies side by side in a slab, as it does in the operand's memory.</summary>
+internal interface ISlabLayout
+{
+    /// <summary>Whether it is a line's steps, not a step's lines.</summary>
+    static abstract bool IsByLines { get; }
+}
+
+/// <inheritdoc/>
+internal readonly struct ByLines : ISlabLayout
+{
+    /// <inheritdoc/>
+    public static bool IsByLines => true;
+}
+
+/// <inheritdoc/>
+internal readonly struct BySteps : ISlabLayout
+{
+    /// <inheritdoc/>
+    public static bool IsByLines => false;
+}

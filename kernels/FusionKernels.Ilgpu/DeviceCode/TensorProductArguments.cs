@@ -1,0 +1,17 @@
+namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
+
+/// <summary>Arguments of <see cref="TensorProduct"/>.</summary>
+internal struct TensorProductArguments
+{
+    /// <summary>m lines of k steps.</summary>
+    public required TensorOperand Left;
+
+    /// <summary>n lines of k steps.</summary>
+    public required TensorOperand Right;
+
+    /// <summary>m x n.</summary>
+    public required ProductOutput<float> Output;
+
+    /// <summary>k.</summary>
+    public required int Depth;
+}

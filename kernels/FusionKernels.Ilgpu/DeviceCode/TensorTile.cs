@@ -1,0 +1,217 @@
+using System.Runtime.CompilerServices;
+using ILGPU.Runtime.Cuda;
+
+namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
+
+/// <summary>
+/// The 64 x 64 sums of a warp in 128 registers of each of its threads, and what the tensor cores do with them. The
+/// registers have names in PTX and none in C#, where a variable that inline PTX changes would live in memory: s0 to s127
+/// are the sums, a0 to a15 64 rows by 16 steps of the left matrix, b0 to b3 16 steps by 16 columns of the right one. The
+/// sums of 16 columns, a part, are 32 registers: eight for 16 rows, four for 8 columns of them.
+/// </summary>
+internal static class TensorTile
+{
+    /// <summary>Declares the registers; once in a kernel.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Declare() => CudaAsm.Emit(".reg .f32 s<128>; .reg .b32 a<16>; .reg .b32 b<4>;");
+
+    /// <summary>Makes all sums zero.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Clear() => CudaAsm.Emit("""
+            mov.f32 s0, 0f00000000; mov.f32 s1, 0f00000000; mov.f32 s2, 0f00000000; mov.f32 s3, 0f00000000;
+            mov.f32 s4, 0f00000000; mov.f32 s5, 0f00000000; mov.f32 s6, 0f00000000; mov.f32 s7, 0f00000000;
+            mov.f32 s8, 0f00000000; mov.f32 s9, 0f00000000; mov.f32 s10, 0f00000000; mov.f32 s11, 0f00000000;
+            mov.f32 s12, 0f00000000; mov.f32 s13, 0f00000000; mov.f32 s14, 0f00000000; mov.f32 s15, 0f00000000;
+            mov.f32 s16, 0f00000000; mov.f32 s17, 0f00000000; mov.f32 s18, 0f00000000; mov.f32 s19, 0f00000000;
+            mov.f32 s20, 0f00000000; mov.f32 s21, 0f00000000; mov.f32 s22, 0f00000000; mov.f32 s23, 0f00000000;
+            mov.f32 s24, 0f00000000; mov.f32 s25, 0f00000000; mov.f32 s26, 0f00000000; mov.f32 s27, 0f00000000;
+            mov.f32 s28, 0f00000000; mov.f32 s29, 0f00000000; mov.f32 s30, 0f00000000; mov.f32 s31, 0f00000000;
+            mov.f32 s32, 0f00000000; mov.f32 s33, 0f00000000; mov.f32 s34, 0f00000000; mov.f32 s35, 0f00000000;
+            mov.f32 s36, 0f00000000; mov.f32 s37, 0f00000000; mov.f32 s38, 0f00000000; mov.f32 s39, 0f00000000;
+            mov.f32 s40, 0f00000000; mov.f32 s41, 0f00000000; mov.f32 s42, 0f00000000; mov.f32 s43, 0f00000000;
+            mov.f32 s44, 0f00000000; mov.f32 s45, 0f00000000; mov.f32 s46, 0f00000000; mov.f32 s47, 0f00000000;
+            mov.f32 s48, 0f00000000; mov.f32 s49, 0f00000000; mov.f32 s50, 0f00000000; mov.f32 s51, 0f00000000;
+            mov.f32 s52, 0f00000000; mov.f32 s53, 0f00000000; mov.f32 s54, 0f00000000; mov.f32 s55, 0f00000000;
+            mov.f32 s56, 0f00000000; mov.f32 s57, 0f00000000; mov.f32 s58, 0f00000000; mov.f32 s59, 0f00000000;
+            mov.f32 s60, 0f00000000; mov.f32 s61, 0f00000000; mov.f32 s62, 0f00000000; mov.f32 s63, 0f00000000;
+            mov.f32 s64, 0f00000000; mov.f32 s65, 0f00000000; mov.f32 s66, 0f00000000; mov.f32 s67, 0f00000000;
+            mov.f32 s68, 0f00000000; mov.f32 s69, 0f00000000; mov.f32 s70, 0f00000000; mov.f32 s71, 0f00000000;
+            mov.f32 s72, 0f00000000; mov.f32 s73, 0f00000000; mov.f32 s74, 0f00000000; mov.f32 s75, 0f00000000;
+            mov.f32 s76, 0f00000000; mov.f32 s77, 0f00000000; mov.f32 s78, 0f00000000; mov.f32 s79, 0f00000000;
+            mov.f32 s80, 0f00000000; mov.f32 s81, 0f00000000; mov.f32 s82, 0f00000000; mov.f32 s83, 0f00000000;
+            mov.f32 s84, 0f00000000; mov.f32 s85, 0f00000000; mov.f32 s86, 0f00000000; mov.f32 s87, 0f00000000;
+            mov.f32 s88, 0f00000000; mov.f32 s89, 0f00000000; mov.f32 s90, 0f00000000; mov.f32 s91, 0f00000000;
+            mov.f32 s92, 0f00000000; mov.f32 s93, 0f00000000; mov.f32 s94, 0f00000000; mov.f32 s95, 0f00000000;
+            mov.f32 s96, 0f00000000; mov.f32 s97, 0f00000000; mov.f32 s98, 0f00000000; mov.f32 s99, 0f00000000;
+            mov.f32 s100, 0f00000000; mov.f32 s101, 0f00000000; mov.f32 s102, 0f00000000; mov.f32 s103, 0f00000000;
+            mov.f32 s104, 0f00000000; mov.f32 s105, 0f00000000; mov.f32 s106, 0f00000000; mov.f32 s107, 0f00000000;
+            mov.f32 s108, 0f00000000; mov.f32 s109, 0f00000000; mov.f32 s110, 0f00000000; mov.f32 s111, 0f00000000;
+            mov.f32 s112, 0f00000000; mov.f32 s113, 0f00000000; mov.f32 s114, 0f00000000; mov.f32 s115, 0f00000000;
+            mov.f32 s116, 0f00000000; mov.f32 s117, 0f00000000; mov.f32 s118, 0f00000000; mov.f32 s119, 0f00000000;
+            mov.f32 s120, 0f00000000; mov.f32 s121, 0f00000000; mov.f32 s122, 0f00000000; mov.f32 s123, 0f00000000;
+            mov.f32 s124, 0f00000000; mov.f32 s125, 0f00000000; mov.f32 s126, 0f00000000; mov.f32 s127, 0f00000000;
+            """);
+
+    /// <summary>Loads 64 rows by 16 steps of the left matrix.</summary>
+    /// <param name="transposed">Whether shared memory holds steps by rows.</param>
+    /// <param name="rows0">Where this thread's eight elements of rows 0 to 15 lie.</param>
+    /// <param name="rows16">Of rows 16 to 31.</param>
+    /// <param name="rows32">Of rows 32 to 47.</param>
+    /// <param name="rows48">Of rows 48 to 63.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadLeft(bool transposed, uint rows0, uint rows16, uint rows32, uint rows48)
+    {
+        if (transposed)
+        {
+            CudaAsm.Emit(
+                """
+                ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {a0, a1, a2, a3}, [%0];
+                ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {a4, a5, a6, a7}, [%1];
+                ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {a8, a9, a10, a11}, [%2];
+                ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {a12, a13, a14, a15}, [%3];
+                """,
+                rows0, rows16, rows32, rows48);
+        }
+        else
+        {
+            CudaAsm.Emit(
+                """
+                ldmatrix.sync.aligned.m8n8.x4.shared.b16 {a0, a1, a2, a3}, [%0];
+                ldmatrix.sync.aligned.m8n8.x4.shared.b16 {a4, a5, a6, a7}, [%1];
+                ldmatrix.sync.aligned.m8n8.x4.shared.b16 {a8, a9, a10, a11}, [%2];
+                ldmatrix.sync.aligned.m8n8.x4.shared.b16 {a12, a13, a14, a15}, [%3];
+                """,
+                rows0, rows16, rows32, rows48);
+        }
+    }
+
+    /// <summary>Loads 16 steps by 16 columns of the right matrix.</summary>
+    /// <param name="transposed">Whether shared memory holds steps by columns.</param>
+    /// <param name="columns">Where this thread's eight elements lie.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadRight(bool transposed, uint columns)
+    {
+        if (transposed)
+            CudaAsm.Emit("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {b0, b1, b2, b3}, [%0];", columns);
+        else
+            CudaAsm.Emit("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {b0, b1, b2, b3}, [%0];", columns);
+    }
+
+    /// <summary>Adds to a part's sums the products of what is loaded.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Multiply(int part)
+    {
+        if (part == 0)
+        {
+            CudaAsm.Emit("""
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s0, s1, s2, s3}, {a0, a1, a2, a3}, {b0, b1}, {s0, s1, s2, s3};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s4, s5, s6, s7}, {a0, a1, a2, a3}, {b2, b3}, {s4, s5, s6, s7};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s8, s9, s10, s11}, {a4, a5, a6, a7}, {b0, b1}, {s8, s9, s10, s11};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s12, s13, s14, s15}, {a4, a5, a6, a7}, {b2, b3}, {s12, s13, s14, s15};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s16, s17, s18, s19}, {a8, a9, a10, a11}, {b0, b1}, {s16, s17, s18, s19};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s20, s21, s22, s23}, {a8, a9, a10, a11}, {b2, b3}, {s20, s21, s22, s23};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s24, s25, s26, s27}, {a12, a13, a14, a15}, {b0, b1}, {s24, s25, s26, s27};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s28, s29, s30, s31}, {a12, a13, a14, a15}, {b2, b3}, {s28, s29, s30, s31};
+                """);
+        }
+        else if (part == 1)
+        {
+            CudaAsm.Emit("""
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s32, s33, s34, s35}, {a0, a1, a2, a3}, {b0, b1}, {s32, s33, s34, s35};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s36, s37, s38, s39}, {a0, a1, a2, a3}, {b2, b3}, {s36, s37, s38, s39};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s40, s41, s42, s43}, {a4, a5, a6, a7}, {b0, b1}, {s40, s41, s42, s43};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s44, s45, s46, s47}, {a4, a5, a6, a7}, {b2, b3}, {s44, s45, s46, s47};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s48, s49, s50, s51}, {a8, a9, a10, a11}, {b0, b1}, {s48, s49, s50, s51};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s52, s53, s54, s55}, {a8, a9, a10, a11}, {b2, b3}, {s52, s53, s54, s55};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s56, s57, s58, s59}, {a12, a13, a14, a15}, {b0, b1}, {s56, s57, s58, s59};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s60, s61, s62, s63}, {a12, a13, a14, a15}, {b2, b3}, {s60, s61, s62, s63};
+                """);
+        }
+        else if (part == 2)
+        {
+            CudaAsm.Emit("""
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s64, s65, s66, s67}, {a0, a1, a2, a3}, {b0, b1}, {s64, s65, s66, s67};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s68, s69, s70, s71}, {a0, a1, a2, a3}, {b2, b3}, {s68, s69, s70, s71};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s72, s73, s74, s75}, {a4, a5, a6, a7}, {b0, b1}, {s72, s73, s74, s75};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s76, s77, s78, s79}, {a4, a5, a6, a7}, {b2, b3}, {s76, s77, s78, s79};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s80, s81, s82, s83}, {a8, a9, a10, a11}, {b0, b1}, {s80, s81, s82, s83};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s84, s85, s86, s87}, {a8, a9, a10, a11}, {b2, b3}, {s84, s85, s86, s87};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s88, s89, s90, s91}, {a12, a13, a14, a15}, {b0, b1}, {s88, s89, s90, s91};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s92, s93, s94, s95}, {a12, a13, a14, a15}, {b2, b3}, {s92, s93, s94, s95};
+                """);
+        }
+        else
+        {
+            CudaAsm.Emit("""
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s96, s97, s98, s99}, {a0, a1, a2, a3}, {b0, b1}, {s96, s97, s98, s99};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s100, s101, s102, s103}, {a0, a1, a2, a3}, {b2, b3}, {s100, s101, s102, s103};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s104, s105, s106, s107}, {a4, a5, a6, a7}, {b0, b1}, {s104, s105, s106, s107};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s108, s109, s110, s111}, {a4, a5, a6, a7}, {b2, b3}, {s108, s109, s110, s111};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s112, s113, s114, s115}, {a8, a9, a10, a11}, {b0, b1}, {s112, s113, s114, s115};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s116, s117, s118, s119}, {a8, a9, a10, a11}, {b2, b3}, {s116, s117, s118, s119};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s120, s121, s122, s123}, {a12, a13, a14, a15}, {b0, b1}, {s120, s121, s122, s123};
+                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s124, s125, s126, s127}, {a12, a13, a14, a15}, {b2, b3}, {s124, s125, s126, s127};
+                """);
+        }
+    }
+
+    /// <summary>Puts a part's sums into shared memory, rows of 16 at a distance of 80 bytes.</summary>
+    /// <param name="part">Which 16 columns.</param>
+    /// <param name="shared">Where this thread's first sum goes: row lane / 4, column 2 (lane mod 4).</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(int part, uint shared)
+    {
+        if (part == 0)
+        {
+            CudaAsm.Emit("""
+                st.shared.v2.f32 [%0 + 0], {s0, s1}; st.shared.v2.f32 [%0 + 640], {s2, s3};
+                st.shared.v2.f32 [%0 + 32], {s4, s5}; st.shared.v2.f32 [%0 + 672], {s6, s7};
+                st.shared.v2.f32 [%0 + 1280], {s8, s9}; st.shared.v2.f32 [%0 + 1920], {s10, s11};
+                st.shared.v2.f32 [%0 + 1312], {s12, s13}; st.shared.v2.f32 [%0 + 1952], {s14, s15};
+                st.shared.v2.f32 [%0 + 2560], {s16, s17}; st.shared.v2.f32 [%0 + 3200], {s18, s19};
+                st.shared.v2.f32 [%0 + 2592], {s20, s21}; st.shared.v2.f32 [%0 + 3232], {s22, s23};
+                st.shared.v2.f32 [%0 + 3840], {s24, s25}; st.shared.v2.f32 [%0 + 4480], {s26, s27};
+                st.shared.v2.f32 [%0 + 3872], {s28, s29}; st.shared.v2.f32 [%0 + 4512], {s30, s31};
+                """, shared);
+        }
+        else if (part == 1)
+        {
+            CudaAsm.Emit("""
+                st.shared.v2.f32 [%0 + 0], {s32, s33}; st.shared.v2.f32 [%0 + 640], {s34, s35};
+                st.shared.v2.f32 [%0 + 32], {s36, s37}; st.shared.v2.f32 [%0 + 672], {s38, s39};
+                st.shared.v2.f32 [%0 + 1280], {s40, s41}; st.shared.v2.f32 [%0 + 1920], {s42, s43};
+                st.shared.v2.f32 [%0 + 1312], {s44, s45}; st.shared.v2.f32 [%0 + 1952], {s46, s47};
+                st.shared.v2.f32 [%0 + 2560], {s48, s49}; st.shared.v2.f32 [%0 + 3200], {s50, s51};
+                st.shared.v2.f32 [%0 + 2592], {s52, s53}; st.shared.v2.f32 [%0 + 3232], {s54, s55};
+                st.shared.v2.f32 [%0 + 3840], {s56, s57}; st.shared.v2.f32 [%0 + 4480], {s58, s59};
+                st.shared.v2.f32 [%0 + 3872], {s60, s61}; st.shared.v2.f32 [%0 + 4512], {s62, s63};
+                """, shared);
+        }
+        else if (part == 2)
+        {
+            CudaAsm.Emit("""
+                st.shared.v2.f32 [%0 + 0], {s64, s65}; st.shared.v2.f32 [%0 + 640], {s66, s67};
+                st.shared.v2.f32 [%0 + 32], {s68, s69}; st.shared.v2.f32 [%0 + 672], {s70, s71};
+                st.shared.v2.f32 [%0 + 1280], {s72, s73}; st.shared.v2.f32 [%0 + 1920], {s74, s75};
+                st.shared.v2.f32 [%0 + 1312], {s76, s77}; st.shared.v2.f32 [%0 + 1952], {s78, s79};
+                st.shared.v2.f32 [%0 + 2560], {s80, s81}; st.shared.v2.f32 [%0 + 3200], {s82, s83};
+                st.shared.v2.f32 [%0 + 2592], {s84, s85}; st.shared.v2.f32 [%0 + 3232], {s86, s87};
+                st.shared.v2.f32 [%0 + 3840], {s88, s89}; st.shared.v2.f32 [%0 + 4480], {s90, s91};
+                st.shared.v2.f32 [%0 + 3872], {s92, s93}; st.shared.v2.f32 [%0 + 4512], {s94, s95};
+                """, shared);
+        }
+        else
+        {
+            CudaAsm.Emit("""
+                st.shared.v2.f32 [%0 + 0], {s96, s97}; st.shared.v2.f32 [%0 + 640], {s98, s99};
+                st.shared.v2.f32 [%0 + 32], {s100, s101}; st.shared.v2.f32 [%0 + 672], {s102, s103};
+                st.shared.v2.f32 [%0 + 1280], {s104, s105}; st.shared.v2.f32 [%0 + 1920], {s106, s107};
+                st.shared.v2.f32 [%0 + 1312], {s108, s109}; st.shared.v2.f32 [%0 + 1952], {s110, s111};
+                st.shared.v2.f32 [%0 + 2560], {s112, s113}; st.shared.v2.f32 [%0 + 3200], {s114, s115};
+                st.shared.v2.f32 [%0 + 2592], {s116, s117}; st.shared.v2.f32 [%0 + 3232], {s118, s119};
+                st.shared.v2.f32 [%0 + 3840], {s120, s121}; st.shared.v2.f32 [%0 + 4480], {s122, s123};
+                st.shared.v2.f32 [%0 + 3872], {s124, s125}; st.shared.v2.f32 [%0 + 4512], {s126, s127};
+                """, shared);
+        }
+    }
+}
