@@ -1,3 +1,6 @@
+using System.Runtime.InteropServices;
+using FusionKernels.Safetensors;
+
 namespace FusionKernels.Benchmarks.Ratios;
 
 /// <summary>bf16, the upper half of a binary32, in plain loops that share no code with what they check.</summary>
@@ -18,6 +21,19 @@ internal static class Bf16
     {
         for (int i = 0; i < source.Length; i++)
             destination[i] = BitConverter.UInt32BitsToSingle((uint)source[i] << 16);
+    }
+
+    /// <summary>A tensor of a checkpoint.</summary>
+    public static float[] Read(string folder, string name)
+    {
+        using var checkpoint = Checkpoint.Open(folder);
+        if (!checkpoint.TryGet(name, out var tensor))
+            throw new WrongResultException($"{folder} has no {name}");
+        var bits = new ushort[tensor.ElementCount];
+        tensor.Read(0, MemoryMarshal.AsBytes(bits.AsSpan()));
+        var values = new float[bits.Length];
+        Widen(bits, values);
+        return values;
     }
 
     /// <summary>

@@ -5,37 +5,40 @@ namespace FusionKernels.Models;
 
 /// <summary>
 /// What an expert's tensor has more than the base's, as an operand of products: a matrix whose rows are the first
-/// dimension. Both tensors are in memory until it is disposed, unless they are mapped.
+/// dimension. Both tensors are in memory until it is disposed, unless they are mapped. Without a base it is the
+/// expert's own tensor.
 /// </summary>
 internal sealed unsafe class DeltaMatrix : IDisposable
 {
+    private readonly ModelTensor? _basis;
     private readonly ModelTensor _expert;
     private readonly TensorMemory _baseMemory, _expertMemory;
 
     /// <summary>Reads both tensors.</summary>
-    /// <param name="basis">The base's, of two or more dimensions, none of them 0.</param>
-    /// <param name="expert">The expert's; both are floating-point data.</param>
+    /// <param name="basis">The base's, or <c>null</c>.</param>
+    /// <param name="expert">The expert's, of two or more dimensions, none of them 0; both floating-point data.</param>
     /// <exception cref="MergeException">The shapes differ or are too large.</exception>
-    public DeltaMatrix(ModelTensor basis, ModelTensor expert)
+    public DeltaMatrix(ModelTensor? basis, ModelTensor expert)
     {
-        _expert = expert;
-        if (!basis.Shape.SequenceEqual(expert.Shape))
+        (_basis, _expert) = (basis, expert);
+        if (basis is not null && !basis.Shape.SequenceEqual(expert.Shape))
         {
             string shape = string.Join(", ", expert.Shape), expected = string.Join(", ", basis.Shape);
             throw Broken($"has the shape [{shape}], in the base [{expected}]");
         }
 
-        long rows = basis.Shape[0], columns = basis.ElementCount / rows;
+        long rows = expert.Shape[0], columns = expert.ElementCount / rows;
         if (Math.Max(rows, columns) > int.MaxValue)
             throw Broken("has more than 2^31 - 1 rows or columns");
 
         // Memory that nothing is read into is never touched, so it costs nothing where files are mapped.
-        (_baseMemory, _expertMemory) = (new TensorMemory(basis.ByteLength), new TensorMemory(expert.ByteLength));
+        _baseMemory = new TensorMemory(basis?.ByteLength ?? 0);
+        _expertMemory = new TensorMemory(expert.ByteLength);
         try
         {
             View = new Matrix(Fetch(expert, _expertMemory), (int)rows, (int)columns)
             {
-                Base = Fetch(basis, _baseMemory),
+                Base = basis is null ? default : Fetch(basis, _baseMemory),
             };
         }
         catch
@@ -45,7 +48,7 @@ internal sealed unsafe class DeltaMatrix : IDisposable
         }
     }
 
-    /// <summary>expert - base.</summary>
+    /// <summary>expert - base, or the expert.</summary>
     public Matrix View { get; }
 
     /// <summary>Factors the matrix.</summary>
@@ -58,7 +61,8 @@ internal sealed unsafe class DeltaMatrix : IDisposable
         }
         catch (ArithmeticException)
         {
-            throw Broken("differs from the base by NaN, infinity, or more than fp32 can multiply");
+            string what = _basis is null ? "holds" : "differs from the base by";
+            throw Broken($"{what} NaN, infinity, or more than fp32 can multiply");
         }
     }
 

@@ -54,30 +54,10 @@ internal sealed class SmileLayer : IHeld
     /// <param name="rank">How many triplets.</param>
     /// <param name="ofDelta">Whether the base is subtracted.</param>
     /// <exception cref="MergeException">The matrix holds NaN or infinity.</exception>
-    public unsafe RandomizedSvd Decompose(IStreamTeam team, int expert, int rank, bool ofDelta)
+    public RandomizedSvd Decompose(IStreamTeam team, int expert, int rank, bool ofDelta)
     {
-        ModelTensor weights = Experts[expert];
-        using var memory = new TensorMemory(weights.ByteLength);
-        using var baseMemory = new TensorMemory(ofDelta ? Base.ByteLength : 0);
-        var matrix = new Matrix(Load(weights, memory), (int)Base.Shape[0], (int)Base.Shape[1])
-        {
-            Base = ofDelta ? Load(Base, baseMemory) : default,
-        };
+        using var matrix = new DeltaMatrix(ofDelta ? Base : null, Experts[expert]);
         SketchOptions sketch = Sketch with { Random = Philox.ForTensor(Sketch.Random.Seed, Base.Name, expert) };
-        try
-        {
-            return RandomizedSvd.Factor(team, matrix, rank, sketch);
-        }
-        catch (ArithmeticException)
-        {
-            string what = ofDelta ? "differs from the base by" : "holds";
-            throw new MergeException(
-                MergeError.Models,
-                $"{weights.Path}: tensor '{weights.Name}' {what} NaN, infinity, or more than fp32 can multiply");
-        }
+        return matrix.Factor(m => RandomizedSvd.Factor(team, m, rank, sketch));
     }
-
-    // SAFETY: the memory is as long as the tensor; of a mapped one it stays untouched.
-    private static unsafe Operand Load(ModelTensor tensor, TensorMemory memory) => new(
-        Elements.Of(tensor.Dtype)!.Value, tensor.Fetch(0, (nint)tensor.ByteLength, memory.Address));
 }

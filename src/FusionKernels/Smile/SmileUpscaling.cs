@@ -19,6 +19,8 @@ internal sealed class SmileUpscaling
     // FusionBench's test for experts that were not trained.
     private const float UntrainedDifference = 1e-8f;
 
+    private const int Window = 1 << 16;
+
     // The router needs single vectors, not only their span: with two iterations its scores are off by some percent on
     // spectra that decay like i^-0.5.
     private const int PowerIterations = 4;
@@ -133,32 +135,27 @@ internal sealed class SmileUpscaling
         return wanted != 0 && !isWeight ? throw Refusal(tensor, "is no layer's weight to upscale") : wanted != 0;
     }
 
-    /// <summary>Whether an element of some expert differs from the base by more than FusionBench's bound.</summary>
+    /// <summary>
+    /// Whether an element of some expert differs from the base by more than FusionBench's bound. What a step merges is
+    /// not there to be looked at, and counts as trained.
+    /// </summary>
     private static bool IsTrained(PlannedTensor weights) =>
         MergedTensor.Among(weights.Inputs).Any() || weights.Sources.Any(s => Differ(weights.Base!, s.Input));
 
-    // What a step merges is not there to be looked at.
-    private static unsafe bool Differ(ModelTensor a, ModelTensor b)
+    private static bool Differ(ModelTensor basis, ModelTensor expert)
     {
-        const int Window = 4096;
-        float* x = stackalloc float[Window], y = stackalloc float[Window];
-        byte* room = stackalloc byte[Window * sizeof(double)];
-        for (long first = 0; first < a.ElementCount; first += Window)
+        float[] left = new float[Window], right = new float[Window];
+        for (long first = 0; first < basis.ElementCount; first += Window)
         {
-            int count = (int)Math.Min(Window, a.ElementCount - first);
-            Span<float> left = Read(a, x), right = Read(b, y);
-            TensorPrimitives.Subtract(left, right, left);
-            if (!(Math.Abs(TensorPrimitives.MaxMagnitude<float>(left)) <= UntrainedDifference))
-                return true;
+            int count = (int)Math.Min(Window, basis.ElementCount - first);
+            Span<float> x = left.AsSpan(0, count), y = right.AsSpan(0, count);
+            Conversion.Widen(basis, first, x);
+            Conversion.Widen(expert, first, y);
+            TensorPrimitives.Subtract(x, y, x);
 
-            // SAFETY: the room holds a window of the widest type, `into` one of floats.
-            Span<float> Read(ModelTensor tensor, float* into)
-            {
-                ElementType type = Elements.Of(tensor.Dtype)!.Value;
-                byte* stored = tensor.Fetch(first * type.Size(), (nint)count * type.Size(), room);
-                Conversion.Round(new Operand(type, stored), new Operand(ElementType.F32, into), count);
-                return new Span<float>(into, count);
-            }
+            // A largest magnitude that is NaN is no small one.
+            if (!(Math.Abs(TensorPrimitives.MaxMagnitude<float>(x)) <= UntrainedDifference))
+                return true;
         }
 
         return false;
