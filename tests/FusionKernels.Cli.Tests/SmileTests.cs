@@ -1,3 +1,5 @@
+using FusionKernels.Cli.Demo;
+using FusionKernels.Safetensors;
 using FusionKernels.Smile;
 
 namespace FusionKernels.Cli.Tests;
@@ -41,6 +43,24 @@ public sealed class SmileTests : IDisposable
             ExitCodes.Usage, "base/model.safetensors", "'head.weight'", "'k' is at most 10");
         Smile("many", "--top-k", "5").AssertFails(ExitCodes.Usage, "'top_k' is 5", "4 experts");
         Smile("much", "--k", "much").AssertFails(ExitCodes.Usage, "--k: 'much' is no number");
+    }
+
+    [Test]
+    public void An_adapter_gives_an_expert_of_its_rank_and_no_more()
+    {
+        string recipe = _folder["lora.yml"];
+        File.WriteAllText(recipe, """
+            merge_method: smile
+            base_model: base
+            models: [{model: base+lora_rot90}, {model: expert_invert}]
+            parameters: {k: 8, gate_k: 8}
+            """);
+        Tool.Run("smile", recipe, _folder["lora"], "--model-root", Tool.Digits).Succeeds();
+        using var output = Checkpoint.Open(_folder["lora"]);
+        float[] svh = DigitsNetwork.Read(output, "fc1.experts.0.svh");
+        double[] lengths = [.. svh.Chunk(64).Select(row => Math.Sqrt(row.Sum(v => (double)v * v)))];
+        Assert.That(lengths[..4], Is.All.GreaterThan(1));
+        Assert.That(lengths[4..], Is.All.Zero);
     }
 
     [Test]

@@ -40,6 +40,21 @@ public sealed class SymmetricEigenTests
     }
 
     [Test]
+    public void Grams_of_low_rank_beside_rounding_converge([Values(64, 97, 200)] int n, [Values(1, 2, 3)] int seed)
+    {
+        // The Gram of 4 rows and of noise at fp32's rounding: most eigenvalues are at fp64's rounding of the largest.
+        using DenseMatrix<double> rows = Dense.Random<double>(4, n, seed);
+        using DenseMatrix<double> noise = Dense.Random<double>(256, n, seed + 9);
+        using DenseMatrix<double> a = Dense.From<double>(
+            (Dense.Of(rows).Transpose() * Dense.Of(rows)) + (1e-15 * (Dense.Of(noise).Transpose() * Dense.Of(noise))));
+        using var team = new StreamTeam(Backend, 1);
+        using SymmetricEigen eigen = SymmetricEigen.Factor(team, a);
+        double largest = eigen.Values[0];
+        Assert.That(eigen.Values[3], Is.GreaterThan(1e-3 * largest));
+        Assert.That(eigen.Values[4..], Is.All.InRange(-1e-13 * largest, 1e-11 * largest));
+    }
+
+    [Test]
     public void Diagonal_and_tridiagonal_matrices()
     {
         using var a = new DenseMatrix<double>(50, 50);

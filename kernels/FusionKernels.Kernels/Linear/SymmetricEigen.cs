@@ -13,6 +13,9 @@ public sealed class SymmetricEigen : IDisposable
     private const int Grain = 1 << 16, SliceColumns = 64;
     private const int MostSweeps = 60;
 
+    // Half a unit of the last place of 1.
+    private const double Rounding = 1.0 / (1L << 53);
+
     private SymmetricEigen(double[] values, DenseMatrix<double> vectors) => (Values, Vectors) = (values, vectors);
 
     /// <summary>The eigenvalues, largest first.</summary>
@@ -127,11 +130,17 @@ public sealed class SymmetricEigen : IDisposable
     private static void DiagonalizeByRotations(
         IStreamTeam team, double[] diagonal, double[] off, DenseMatrix<double> vectors)
     {
+        // An off-diagonal is nothing beside its neighbours, or beside the whole: where all neighbours are rounding of
+        // the largest, as in the Gram of a matrix of low rank, they never come to rest among themselves.
         int n = diagonal.Length;
+        double largest = 0;
+        for (int i = 0; i < n; i++)
+            largest = Math.Max(largest, Math.Abs(diagonal[i]) + Math.Abs(off[i]));
+        double nothing = largest * Rounding;
         var rotations = new List<Rotation>();
         for (int l = 0; l < n; l++)
         {
-            for (int sweep = 0, m; (m = Split(diagonal, off, l)) > l; sweep++)
+            for (int sweep = 0, m; (m = Split(diagonal, off, l, nothing)) > l; sweep++)
             {
                 if (sweep == MostSweeps)
                     throw new ArithmeticException("The QL algorithm does not converge.");
@@ -144,13 +153,13 @@ public sealed class SymmetricEigen : IDisposable
         Rotate(team, vectors, rotations);
     }
 
-    /// <summary>The first m from l on where the off-diagonal beside m is nothing beside its neighbours.</summary>
-    private static int Split(double[] diagonal, double[] off, int l)
+    /// <summary>The first m from l on where the off-diagonal beside m counts as zero.</summary>
+    private static int Split(double[] diagonal, double[] off, int l, double nothing)
     {
         for (int m = l; m < diagonal.Length - 1; m++)
         {
             double neighbours = Math.Abs(diagonal[m]) + Math.Abs(diagonal[m + 1]);
-            if (Math.Abs(off[m]) + neighbours == neighbours)
+            if (Math.Abs(off[m]) <= nothing || Math.Abs(off[m]) + neighbours == neighbours)
                 return m;
         }
 
