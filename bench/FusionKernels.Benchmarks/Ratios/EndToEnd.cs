@@ -125,8 +125,8 @@ internal static class EndToEnd
             return;
 
         float[] actual = Bf16.Read(output, CheckedTensor);
-        double[] expected = merge.Formula(
-            CheckedTensor, Bf16.Read(set.Base, CheckedTensor), [.. set.Experts.Select(e => Bf16.Read(e, CheckedTensor))]);
+        float[][] experts = [.. set.Experts.Select(e => Bf16.Read(e, CheckedTensor))];
+        double[] expected = merge.Formula(CheckedTensor, Bf16.Read(set.Base, CheckedTensor), experts);
         for (int i = 0; i < actual.Length; i++)
         {
             // One rounding to bf16, and a little for the fp32 arithmetic before it.

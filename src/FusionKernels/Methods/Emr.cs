@@ -13,8 +13,8 @@ namespace FusionKernels.Methods;
 /// <para>The output is the unified model <c>W_u</c>, which loaders open as any model, and beside each merged tensor
 /// <c>{name}</c> of n elements a tensor <c>{name}.emr_masks</c>, U8 [models, ceil(n / 8)]: element j of model i is bit
 /// j mod 8 of byte j div 8 of row i. <c>emr_rescalers</c>, F32 [models], has the <c>r_i</c>. An element of W_u is that
-/// of one of the models, or the base's, so nothing is lost by storing it. With the parameter task the output is the
-/// model <c>W_i</c> itself.</para>
+/// of one of the models, or the base's, so nothing is lost by storing it in their dtype. With the parameter task the
+/// output is the model <c>W_i</c> itself.</para>
 /// <para>A rescaler is <c>r_i = sum |t_i| / sum |m_i t_u|</c> with task vectors t; the sums run over the means of all
 /// tensors, as in the authors' code, or over all elements, as in the paper.</para>
 /// </summary>

@@ -99,8 +99,7 @@ internal sealed class SmileUpscaling
             throw new MergeException(MergeError.Models, $"{_draft.Base!.Path}: has no linear layers to upscale");
         foreach (PlannedTensor weights in linears)
         {
-            if (weights.Sources.Count < _draft.Models.Count)
-                throw Refusal(weights, "is missing from an expert; all must have it");
+            RequireAll(weights);
             string prefix = Prefix(weights.Spec.Name);
             bool trained = IsTrained(weights);
             if (trained || weights.Parameters["untrained"].Word == "zeros")
@@ -122,18 +121,24 @@ internal sealed class SmileUpscaling
         string name = tensor.Spec.Name;
         if (tensor.Base is null || tensor.Spec.Shape.Count != 2 || tensor.Length == 0)
             return false;
-        bool isWeight = name == "weight" || name.EndsWith(".weight", StringComparison.Ordinal);
         bool byName = _layout == SmileLayout.CausalLm
             ? TensorNames.Block(name) is { Stack: "model.layers" } place && DecoderLinears.Contains(place.Within)
-            : isWeight && !TensorNames.PrecedesLayers(name)
-                && !name.EndsWith("relative_attention_bias.weight", StringComparison.Ordinal)
-                && !(_modelType == "gpt2" && TransposedInGpt2.Any(t => name.EndsWith(t, StringComparison.Ordinal)));
-        if (tensor.Parameters["upscale"].Number is not { } wanted || (wanted != 0) == byName)
+            : IsModulesLinear(name);
+        if (tensor.Parameters["upscale"].Number is not { } number || (number != 0) == byName)
             return byName;
         if (_layout == SmileLayout.CausalLm)
             throw Refusal(tensor, "has its fixed place in 'layout: causal_lm'; 'upscale' is for 'layout: module'");
-        return wanted != 0 && !isWeight ? throw Refusal(tensor, "is no layer's weight to upscale") : wanted != 0;
+        return number == 0 || IsWeight(name) ? number != 0 : throw Refusal(tensor, "is no layer's weight to upscale");
     }
+
+    // Embeddings are matrices too.
+    private bool IsModulesLinear(string name) =>
+        IsWeight(name) && !TensorNames.PrecedesLayers(name)
+        && !name.EndsWith("relative_attention_bias.weight", StringComparison.Ordinal)
+        && !(_modelType == "gpt2" && TransposedInGpt2.Any(t => name.EndsWith(t, StringComparison.Ordinal)));
+
+    private static bool IsWeight(string name) =>
+        name == "weight" || name.EndsWith(".weight", StringComparison.Ordinal);
 
     /// <summary>
     /// Whether an element of some expert differs from the base by more than FusionBench's bound. What a step merges is
@@ -169,7 +174,7 @@ internal sealed class SmileUpscaling
         return new SmileLayer
         {
             Base = weights.Base!,
-            Experts = [.. weights.Sources.Select(s => s.Input)],
+            Experts = [.. weights.Sources.OrderBy(s => s.Ordinal).Select(s => s.Input)],
             Ranks = [.. weights.Sources.Select(_ => rank)],
             GateRank = Rank(weights, "gate_k"),
             RoutesByDelta = weights.Parameters["routing_use_diff"].Number != 0,
@@ -182,15 +187,16 @@ internal sealed class SmileUpscaling
     // Ranks of the layout of language models are the same everywhere: config.json holds them.
     private void ChooseRanks()
     {
-        using var backend = new CpuBackend();
-        int threads = _draft.Options.Threads > 0 ? _draft.Options.Threads : Environment.ProcessorCount;
-        using var team = new WorkerTeam(backend, threads, _draft.Cancellation);
         foreach (Layer layer in _layers.Values)
-        {
             CheckGate(layer);
-            double share = layer.Weights.Parameters["energy"].Number!.Value;
-            if (layer.IsTrained && share != 1)
-                ChooseRanks(layer, share, team);
+        Layer[] measured = [.. _layers.Values.Where(l => l.IsTrained && l.Energy != 1)];
+        if (measured.Length > 0)
+        {
+            using var backend = new CpuBackend();
+            int threads = _draft.Options.Threads > 0 ? _draft.Options.Threads : Environment.ProcessorCount;
+            using var team = new WorkerTeam(backend, threads, _draft.Cancellation);
+            foreach (Layer layer in measured)
+                ChooseRanks(layer, team);
         }
 
         if (_layout != SmileLayout.CausalLm)
@@ -204,11 +210,11 @@ internal sealed class SmileUpscaling
             layer.Ranks = [.. layer.Ranks.Select(_ => most)];
     }
 
-    private static void ChooseRanks(Layer layer, double share, IStreamTeam team)
+    private static void ChooseRanks(Layer layer, IStreamTeam team)
     {
         int most = layer.Factors.Ranks[0], least = layer.SharesGate ? layer.Factors.GateRank : 1;
-        if (share is not (> 0 and < 1))
-            throw Refusal(layer.Weights, $"has an 'energy' of {share:R}, which is no share up to 1");
+        if (layer.Energy is not (> 0 and < 1))
+            throw Refusal(layer.Weights, $"has an 'energy' of {layer.Energy:R}, which is no share up to 1");
         if (most == 0)
             throw Refusal(layer.Weights, "has dense experts ('k'), which 'energy' gives no rank");
         if (MergedTensor.Among(layer.Factors.Inputs).Any())
@@ -217,7 +223,7 @@ internal sealed class SmileUpscaling
         {
             using RandomizedSvd svd = layer.Factors.Decompose(team, expert, most, ofDelta: true);
             double sum = 0;
-            int rank = svd.Values.TakeWhile(value => (sum += value * value) < share * svd.Energy).Count() + 1;
+            int rank = svd.Values.TakeWhile(value => (sum += value * value) < layer.Energy * svd.Energy).Count() + 1;
             return Math.Clamp(rank, least, most);
         })];
     }
@@ -261,7 +267,7 @@ internal sealed class SmileUpscaling
             int expert = i, rank = factors.Ranks[i];
             if (rank == 0)
             {
-                AddDifference(weights, $"{prefix}experts.{i}.weight", weights.Sources[i]);
+                AddDifference(weights, $"{prefix}experts.{i}.weight", weights.Sources.Single(s => s.Ordinal == expert));
                 continue;
             }
 
@@ -285,8 +291,8 @@ internal sealed class SmileUpscaling
             AddCopy(bias, $"{prefix}{_layout.Shared}.bias", basis);
         else if (_layout == SmileLayout.CausalLm || !layer.IsTrained)
             throw Missing(bias);
-        if (bias.Base is not null && bias.Sources.Count < _draft.Models.Count)
-            throw Refusal(bias, "is missing from an expert; all must have it");
+        if (bias.Base is not null)
+            RequireAll(bias);
         foreach (PlannedSource source in bias.Sources)
         {
             string name = $"{prefix}experts.{source.Ordinal}.bias";
@@ -393,6 +399,12 @@ internal sealed class SmileUpscaling
     // The name up to its last dot, with it.
     private static string Prefix(string name) => name[..(name.LastIndexOf('.') + 1)];
 
+    private void RequireAll(PlannedTensor tensor)
+    {
+        if (tensor.Sources.Count < _draft.Models.Count)
+            throw new MergeException(MergeError.Models, $"{tensor.Spec.Name}: missing from a model; smile needs all");
+    }
+
     private MergeException Missing(PlannedTensor tensor) => new(
         MergeError.Models,
         $"{tensor.Spec.Name}: missing from the base {_draft.Base!.Path}, present in {tensor.Sources[0].Input.Path}");
@@ -407,5 +419,7 @@ internal sealed class SmileUpscaling
     private sealed record Layer(PlannedTensor Weights, bool IsTrained, SmileLayer Factors)
     {
         public bool SharesGate => Weights.Parameters["gate"].Word == "shared";
+
+        public double Energy => Weights.Parameters["energy"].Number!.Value;
     }
 }
