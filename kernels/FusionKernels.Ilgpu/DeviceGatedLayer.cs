@@ -5,9 +5,9 @@ namespace FusionKernels.Kernels.Ilgpu;
 
 /// <summary>
 /// A gated layer on a device, and forward passes there that the host only asks for: scores, experts and weights of the
-/// tokens never leave it. The layer is brought over once, its low-rank experts side by side. Few tokens take four kernels
-/// that read every weight they need once; for many, z of all experts is one product, in which those that a token did not
-/// choose become zeros, and the experts' outputs are a second one. One pass at a time.
+/// tokens never leave it. The layer is brought over once, its low-rank experts side by side. Few tokens take four
+/// kernels that read every weight they need once; for many, z of all experts is one product, in which those that a
+/// token did not choose become zeros, and the experts' outputs are a second one. One pass at a time.
 /// </summary>
 public sealed class DeviceGatedLayer : IDisposable
 {
@@ -33,9 +33,11 @@ public sealed class DeviceGatedLayer : IDisposable
         (_backend, _stream) = (backend, new IlgpuStream(backend) { IsWaiting = false });
         (_experts, _topK, _rank) = (experts.Length, layer.TopK, (layer.InnerWidth + 7) / 8 * 8);
         _gateRank = experts.Length > 1 ? experts.Max(e => e.Gate.Rows) : 0;
-        ElementType[] types = [.. experts.SelectMany(e => new[] { e.Up.Data.Type, e.Down.Data.Type, GateType(e) }).Distinct()];
+        ElementType[] types = [.. experts.SelectMany(TypesOf).Distinct()];
         ElementType type = types.Length == 1 ? types[0] : ElementType.F32;
-        _weights = IsUsable(layer.Weights) ? layer.Weights : New(_layer, layer.Weights.Data.Type, layer.Outputs, layer.Inputs);
+        _weights = IsUsable(layer.Weights)
+            ? layer.Weights
+            : New(_layer, layer.Weights.Data.Type, layer.Outputs, layer.Inputs);
         if (_weights != layer.Weights)
             _stream.Copy(layer.Weights, _weights);
         _gates = NewZeros(type, _experts * _gateRank, layer.Inputs);
@@ -59,12 +61,15 @@ public sealed class DeviceGatedLayer : IDisposable
 
         _stream.Copy(scales.View, _scales);
 
-        ElementType GateType(Expert expert) => experts.Length > 1 ? expert.Gate.Data.Type : expert.Up.Data.Type;
+        ElementType[] TypesOf(Expert expert) => experts.Length > 1
+            ? [expert.Up.Data.Type, expert.Down.Data.Type, expert.Gate.Data.Type]
+            : [expert.Up.Data.Type, expert.Down.Data.Type];
 
         void CopyBias(Operand bias, int row)
         {
+            Matrix place = _biases.Slice(0, row * layer.Outputs, 1, layer.Outputs);
             if (bias.Exists)
-                _stream.Copy(new Matrix(bias, 1, layer.Outputs), _biases.Slice(0, row * layer.Outputs, 1, layer.Outputs));
+                _stream.Copy(new Matrix(bias, 1, layer.Outputs), place);
         }
     }
 
@@ -213,6 +218,6 @@ public sealed class DeviceGatedLayer : IDisposable
         }
 
         private void Launch(Action<GatedArguments> kernel, int rows, int tokens) => stream.LaunchGrid(
-            kernel, arguments, new Index2D((rows + GatedKernels.Rows - 1) / GatedKernels.Rows, tokens), GatedKernels.Threads);
+            kernel, arguments, new Index2D(ProductTile.Count(rows, GatedKernels.Rows), tokens), GatedKernels.Threads);
     }
 }

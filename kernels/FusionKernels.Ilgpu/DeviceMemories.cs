@@ -44,7 +44,7 @@ internal sealed class DeviceMemories(Accelerator accelerator)
             DeviceMemory? memory = low > 0 ? _memories.GetValueAtIndex(low - 1) : null;
             return memory is not null && address < memory.Address + memory.Bytes
                 ? memory
-                : throw new ArgumentOutOfRangeException(nameof(address), "the memory was freed, or is another backend's");
+                : throw new ArgumentOutOfRangeException(nameof(address), "memory that was freed, or of another backend");
         }
     }
 

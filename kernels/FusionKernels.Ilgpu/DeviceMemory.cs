@@ -4,8 +4,8 @@ using ILGPU.Runtime;
 namespace FusionKernels.Kernels.Ilgpu;
 
 /// <summary>
-/// Device memory that operands lie in. Not every driver's memory has an address (OpenCL's has a handle), so all of it gets
-/// addresses that no host memory has, one after the other.
+/// Device memory that operands lie in. Not every driver's memory has an address (OpenCL's has a handle), so all of it
+/// gets addresses that no host memory has, one after the other.
 /// </summary>
 internal sealed class DeviceMemory : BackendMemory
 {

@@ -9,8 +9,8 @@ using ILGPU.Runtime.OpenCL;
 namespace FusionKernels.Kernels.Ilgpu;
 
 /// <summary>
-/// The kernels on a device that ILGPU drives: CUDA, OpenCL, or ILGPU's own CPU accelerator, which is for tests with tiny
-/// inputs. Operands in host memory stay there: a stream brings them to the device and the results back.
+/// The kernels on a device that ILGPU drives: CUDA, OpenCL, or ILGPU's own CPU accelerator, which is for tests with
+/// tiny inputs. Operands in host memory stay there: a stream brings them to the device and the results back.
 /// </summary>
 public sealed class IlgpuBackend : IKernelBackend
 {

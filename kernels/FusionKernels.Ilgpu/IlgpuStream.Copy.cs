@@ -40,7 +40,10 @@ internal sealed partial class IlgpuStream
     {
         public void Invoke<TFirst, TSecond>()
             where TFirst : struct, ICodec
-            where TSecond : struct, ICodec => stream.Launch(
-                CopyKernels.Convert<TFirst, TSecond>, arguments, (long)arguments.Output.Rows * arguments.Output.Columns);
+            where TSecond : struct, ICodec
+        {
+            long length = (long)arguments.Output.Rows * arguments.Output.Columns;
+            stream.Launch(CopyKernels.Convert<TFirst, TSecond>, arguments, length);
+        }
     }
 }

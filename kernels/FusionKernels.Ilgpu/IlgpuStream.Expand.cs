@@ -14,7 +14,8 @@ internal sealed partial class IlgpuStream
             Matrix up = layer.Experts[expert].Up.SliceRows(first, count);
             int start = routing.Starts[expert], places = routing.Starts[expert + 1] - start;
             using var products = new DenseMatrix<float>(places, count);
-            Multiply(routing.Inner.Slice(start, 0, places, up.Columns), up.Transposed, products.View, alpha: 1, beta: 0);
+            Matrix inner = routing.Inner.Slice(start, 0, places, up.Columns);
+            Multiply(inner, up.Transposed, products.View, alpha: 1, beta: 0);
             for (int i = 0; i < places; i++)
                 AddScaled(sums.Row(routing.Token(start + i)), products.Row(i), 1);
         }
@@ -42,8 +43,9 @@ internal sealed partial class IlgpuStream
 
         bool Read(Operand values)
         {
+            var row = new Matrix(values.Skip(first), 1, sums.Columns);
             if (values.Exists)
-                (_backend.Holds(values) ? this : _host).Copy(new Matrix(values.Skip(first), 1, sums.Columns), bias.View);
+                (_backend.Holds(values) ? this : _host).Copy(row, bias.View);
             return values.Exists;
         }
     }

@@ -7,21 +7,27 @@ namespace FusionKernels.Kernels.Ilgpu;
 internal sealed unsafe partial class IlgpuStream
 {
     /// <summary>Bytes of device memory that <see cref="BringMatrix"/> takes.</summary>
-    private static long Room(in Matrix matrix) => Lines.Of(matrix).Room(matrix.Data) + Lines.Of(matrix).Room(matrix.Base);
+    private static long Room(in Matrix matrix) =>
+        Lines.Of(matrix).Room(matrix.Data) + Lines.Of(matrix).Room(matrix.Base);
 
     /// <summary>
-    /// A matrix and its base on the device, stored by rows or columns as they are. What is not there yet is brought, line by
-    /// line, so that lines begin at multiples of eight elements.
+    /// A matrix and its base on the device, stored by rows or columns as they are. What is not there yet is brought,
+    /// line by line, so that lines begin at multiples of eight elements.
     /// </summary>
     /// <param name="matrix">The matrix.</param>
     /// <param name="isAligned">Whether lines must begin there also where the matrix is on the device already.</param>
     internal DeviceMatrix BringMatrix(in Matrix matrix, bool isAligned = false)
     {
         var lines = Lines.Of(matrix);
-        DeviceMemory? data = _backend.Memories.Find(matrix.Data.Address), basis = _backend.Memories.Find(matrix.Base.Address);
+        DeviceMemory? data = _backend.Memories.Find(matrix.Data.Address);
+        DeviceMemory? basis = _backend.Memories.Find(matrix.Base.Address);
         bool isThere = data is not null && (basis is not null || !matrix.Base.Exists);
         if (isThere && (!isAligned || IsAligned(matrix, lines)))
-            return On(matrix, data!.From(matrix.Data.Address), basis?.From(matrix.Base.Address) ?? default, lines.Stride);
+        {
+            var baseView = basis?.From(matrix.Base.Address) ?? default;
+            return On(matrix, data!.From(matrix.Data.Address), baseView, lines.Stride);
+        }
+
         return On(matrix, BringLines(matrix.Data, lines), BringLines(matrix.Base, lines), lines.Pitch);
     }
 
@@ -64,7 +70,10 @@ internal sealed unsafe partial class IlgpuStream
                 _queue.Synchronize();
         }
         else if (lines.Count * lines.Length > 0)
-            _staging.DownloadLines(written.Data, (byte*)output.Data.Address, lines.Stride * size, lines.Count, lines.Length * size);
+        {
+            _staging.DownloadLines(
+                written.Data, (byte*)output.Data.Address, lines.Stride * size, lines.Count, lines.Length * size);
+        }
     }
 
     private static DeviceMatrix On(in Matrix matrix, ArrayView<byte> data, ArrayView<byte> basis, long stride) => new()
@@ -109,8 +118,10 @@ internal sealed unsafe partial class IlgpuStream
     private void Upload(Operand operand, in Lines lines, ArrayView<byte> view, long pitch)
     {
         int size = operand.Type.Size();
-        if (lines.Count * lines.Length > 0)
-            _staging.UploadLines((byte*)operand.Address, lines.Stride * size, lines.Count, lines.Length * size, view, pitch * size);
+        if (lines.Count * lines.Length == 0)
+            return;
+        _staging.UploadLines(
+            (byte*)operand.Address, lines.Stride * size, lines.Count, lines.Length * size, view, pitch * size);
     }
 
     /// <summary>A matrix as it is stored: rows, or columns.</summary>

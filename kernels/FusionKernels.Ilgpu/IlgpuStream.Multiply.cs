@@ -8,7 +8,8 @@ namespace FusionKernels.Kernels.Ilgpu;
 
 internal sealed unsafe partial class IlgpuStream
 {
-    // An operand of two planes is off by 2^-17 of itself; from here on the contract's bound, 2 k 2^-24, has room for that.
+    // An operand of two planes is off by 2^-17 of itself; from here on the contract's bound, 2 k 2^-24, has room for
+    // that.
     private const int LeastDepthOfPlanes = 512;
 
     public void Multiply(in Matrix left, in Matrix right, in Matrix output, double alpha, double beta)
@@ -26,12 +27,13 @@ internal sealed unsafe partial class IlgpuStream
 
     private void MultiplyByRows(in Matrix left, in Matrix right, in Matrix output, double alpha, double beta)
     {
+        (float a, float b) = ((float)alpha, (float)beta);
         if (output.Data.Type == ElementType.F64)
             Multiply<double, DoubleScalar, PlainProduct<double, DoubleScalar>>(left, right, output, alpha, beta);
         else if (IsForTensorCores(left, right))
-            Multiply<float, SingleScalar, TensorCoreProduct>(left, right, output, (float)alpha, (float)beta);
+            Multiply<float, SingleScalar, TensorCoreProduct>(left, right, output, a, b);
         else
-            Multiply<float, SingleScalar, PlainProduct<float, SingleScalar>>(left, right, output, (float)alpha, (float)beta);
+            Multiply<float, SingleScalar, PlainProduct<float, SingleScalar>>(left, right, output, a, b);
     }
 
     /// <summary>
@@ -49,11 +51,13 @@ internal sealed unsafe partial class IlgpuStream
     private static bool IsNarrow(in Matrix matrix) =>
         matrix.Data.Type.Size() <= 2 && (!matrix.Base.Exists || matrix.Base.Type.Size() <= 2);
 
-    /// <summary>How long the segments of a sum are: that depends on its length alone, and with it the sum's order.</summary>
+    /// <summary>
+    /// How long the segments of a sum are: that depends on its length alone, and with it the sum's order.
+    /// </summary>
     private static int SegmentLength(int depth) => depth <= 4096 ? 1024 : 2048;
 
-    // Few tiles do not fill the device: then every segment of a tile's sums has a group of its own, and they are added up
-    // afterwards, in the order in which one group would.
+    // Few tiles do not fill the device: then every segment of a tile's sums has a group of its own, and they are added
+    // up afterwards, in the order in which one group would.
     private void Multiply<T, TScalar, TProduct>(in Matrix left, in Matrix right, in Matrix output, T alpha, T beta)
         where T : unmanaged, INumber<T>
         where TScalar : struct, IScalar<T>
@@ -169,11 +173,11 @@ internal sealed unsafe partial class IlgpuStream
         public static void Launch(
             IlgpuStream stream, in Matrix left, in Matrix right, in ProductArguments<float> arguments, Index2D grid)
         {
+            DeviceMatrix a = arguments.Left, b = arguments.Right;
             var operands = new TensorProductArguments
             {
-                Left = Operand(arguments.Left, arguments.Left.Rows, arguments.Left.RowStride, arguments.Left.ColumnStride),
-                Right = Operand(
-                    arguments.Right, arguments.Right.Columns, arguments.Right.ColumnStride, arguments.Right.RowStride),
+                Left = Operand(a, a.Rows, a.RowStride, a.ColumnStride),
+                Right = Operand(b, b.Columns, b.ColumnStride, b.RowStride),
                 Output = arguments.Output,
                 Depth = left.Columns,
             };
@@ -181,14 +185,15 @@ internal sealed unsafe partial class IlgpuStream
         }
 
         // SAFETY: a CUDA view's address is the device's.
-        private static TensorOperand Operand(in DeviceMatrix matrix, int lines, long lineStride, long stepStride) => new()
-        {
-            Matrix = matrix,
-            Address = matrix.Data.LoadEffectiveAddressAsPtr().ToInt64(),
-            Lines = lines,
-            LineStride = lineStride,
-            StepStride = stepStride,
-        };
+        private static TensorOperand Operand(in DeviceMatrix matrix, int lines, long lineStride, long stepStride) =>
+            new()
+            {
+                Matrix = matrix,
+                Address = matrix.Data.LoadEffectiveAddressAsPtr().ToInt64(),
+                Lines = lines,
+                LineStride = lineStride,
+                StepStride = stepStride,
+            };
 
         private static void SelectSide<TAction>(in Matrix matrix, bool isByLines, in TAction action)
             where TAction : struct, ISideAction

@@ -16,11 +16,12 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
     // Every thread of the CPU accelerator is one of the system's.
     private const int GroupSizeOnCpu = 8;
 
-    // Beyond this many groups a thread takes several items: enough to fill a multiprocessor, and to spread what is left.
+    // Beyond this many groups a thread takes several items: enough to fill a multiprocessor, and to spread what is
+    // left.
     private const int GroupsPerMultiprocessor = 16;
 
-    // Every view begins at a multiple of this, so wide accesses are aligned. The size of what a view holds must divide it,
-    // because a view counts the place where it begins in elements.
+    // Every view begins at a multiple of this, so wide accesses are aligned. The size of what a view holds must divide
+    // it, because a view counts the place where it begins in elements.
     private const int Alignment = 256;
 
     private readonly IlgpuBackend _backend;
@@ -105,7 +106,8 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
     internal void Wait() => _queue.Synchronize();
 
     /// <summary>Runs a kernel by a grid of groups of its own.</summary>
-    internal void LaunchGrid<TArguments>(Action<TArguments> kernel, in TArguments arguments, Index2D groups, int threads)
+    internal void LaunchGrid<TArguments>(
+        Action<TArguments> kernel, in TArguments arguments, Index2D groups, int threads)
         where TArguments : struct
     {
         if (groups.Size > 0)

@@ -4,8 +4,8 @@ using ILGPU.Runtime;
 namespace FusionKernels.Kernels.Ilgpu;
 
 /// <summary>
-/// A stream's way between host and device: page-locked memory that is filled piece by piece, each piece on its way while
-/// the next one is filled. Only when all of it is on its way does the host wait.
+/// A stream's way between host and device: page-locked memory that is filled piece by piece, each piece on its way
+/// while the next one is filled. Only when all of it is on its way does the host wait.
 /// </summary>
 internal sealed unsafe class Staging : IDisposable
 {
@@ -51,7 +51,9 @@ internal sealed unsafe class Staging : IDisposable
         }
     }
 
-    /// <summary>Waits for all that was asked of the queue, then brings a view's contents to the host, or to its place.</summary>
+    /// <summary>
+    /// Waits for all that was asked of the queue, then brings a view's contents to the host, or to its place.
+    /// </summary>
     public void Download(ArrayView<byte> view, byte* host)
     {
         Wait();
@@ -72,7 +74,8 @@ internal sealed unsafe class Staging : IDisposable
     }
 
     /// <summary>
-    /// Begins to fill a view with lines of so many bytes, which lie <paramref name="hostPitch"/> bytes apart on the host and
+    /// Begins to fill a view with lines of so many bytes, which lie <paramref name="hostPitch"/> bytes apart on the
+    /// host and
     /// <paramref name="pitch"/> in the view.
     /// </summary>
     public void UploadLines(byte* host, long hostPitch, int lines, long lineBytes, ArrayView<byte> view, long pitch)

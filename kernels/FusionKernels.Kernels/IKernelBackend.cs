@@ -6,12 +6,14 @@ public interface IKernelBackend : IDisposable
     /// <summary>Name for people, e.g. <c>cpu (512-bit)</c>.</summary>
     string Name { get; }
 
-    /// <summary>Opens a stream: an ordering domain with its own scratch memory. On the CPU a stream is one worker.</summary>
+    /// <summary>
+    /// Opens a stream: an ordering domain with its own scratch memory. On the CPU a stream is one worker.
+    /// </summary>
     IKernelStream OpenStream();
 
     /// <summary>
-    /// Memory that the backend's kernels use where it is, of any contents. Operands may lie in it, or in host memory, which
-    /// another device than the CPU brings over and back in every call.
+    /// Memory that the backend's kernels use where it is, of any contents. Operands may lie in it, or in host memory,
+    /// which another device than the CPU brings over and back in every call.
     /// </summary>
     /// <param name="bytes">At least 1.</param>
     BackendMemory Allocate(nint bytes);
@@ -21,17 +23,22 @@ public interface IKernelBackend : IDisposable
 }
 
 /// <summary>
-/// The kernel contract: one member per kernel, complete in every backend. Calls on one stream happen in order; two streams
-/// overlap. Pointers may have any alignment. Inputs never overlap the output, except that an output may be exactly the
-/// base's or a model's elements (in place). Kernels of the families combine, select and random give the same bits on every backend,
-/// vector width and division into chunks; reductions do too, because their tree is fixed (<see cref="Reduction"/>).
+/// The kernel contract: one member per kernel, complete in every backend. Calls on one stream happen in order; two
+/// streams overlap. Pointers may have any alignment. Inputs never overlap the output, except that an output may be
+/// exactly the base's or a model's elements (in place). Kernels of the families combine, select and random give the
+/// same bits on every backend, vector width and division into chunks; reductions do too, because their tree is fixed
+/// (<see cref="Reduction"/>).
 /// </summary>
 public interface IKernelStream : IDisposable
 {
-    /// <summary>Combine: <c>output = rule(base, model 1..N)</c> in one pass, from storage types to a storage type, rounded once.</summary>
+    /// <summary>
+    /// Combine: <c>output = rule(base, model 1..N)</c> in one pass, from storage types to a storage type, rounded once.
+    /// </summary>
     /// <param name="chunk">Inputs; any number of models, storage types may differ.</param>
     /// <param name="rule">The rule and its parameters.</param>
-    /// <param name="output">Receives <c>chunk.Length</c> elements. NaN is written as the type's canonical quiet NaN.</param>
+    /// <param name="output">
+    /// Receives <c>chunk.Length</c> elements. NaN is written as the type's canonical quiet NaN.
+    /// </param>
     void Combine<TRule>(in Chunk chunk, in TRule rule, Operand output)
         where TRule : struct, ICombineRule;
 
@@ -45,7 +52,9 @@ public interface IKernelStream : IDisposable
     /// </param>
     void Gram(in Chunk chunk, Span<double> partials);
 
-    /// <summary>Reduce: <c>sum |v_i|</c> per model, as partial sums like <see cref="Gram"/>: rows of N doubles.</summary>
+    /// <summary>
+    /// Reduce: <c>sum |v_i|</c> per model, as partial sums like <see cref="Gram"/>: rows of N doubles.
+    /// </summary>
     void AbsoluteSum(in Chunk chunk, Span<double> partials);
 
     /// <summary>
@@ -66,7 +75,8 @@ public interface IKernelStream : IDisposable
     /// Select: finds among the elements of model 0 whose magnitude bits equal <paramref name="bits"/> the one of rank
     /// <paramref name="rank"/> (0-based, in index order).
     /// </summary>
-    /// <returns>Its index within the tensor, or -1 when the chunk holds fewer; then <paramref name="rank"/> is reduced by their count.</returns>
+    /// <returns>Its index within the tensor, or -1 when the chunk holds fewer; then <paramref name="rank"/> is reduced
+    /// by their count.</returns>
     long FindTie(in Chunk chunk, uint bits, ref long rank);
 
     /// <summary>
@@ -79,27 +89,33 @@ public interface IKernelStream : IDisposable
     /// <returns>How many were written.</returns>
     int SampleMagnitudes(in Chunk chunk, int stride, Span<uint> magnitudes);
 
-    /// <summary>Random: writes the mask of model 0 as bits, element <c>chunk.First</c> first. <c>chunk.First</c> must be a multiple of 8.</summary>
+    /// <summary>
+    /// Random: writes the mask of model 0 as bits, element <c>chunk.First</c> first. <c>chunk.First</c> must be a
+    /// multiple of 8.
+    /// </summary>
     /// <param name="chunk">Inputs; a random mask reads no data.</param>
     /// <param name="bits">Receives <c>ceil(Length / 8)</c> bytes; unused bits of the last one are zero.</param>
     void WriteMask(in Chunk chunk, Span<byte> bits);
 
     /// <summary>
-    /// Random: writes DELLA's mask of model 0 as bits, like <see cref="WriteMask"/>: each element is kept with a probability that depends on
-    /// the rank of its magnitude within its row. The chunk begins and ends with whole groups of rows.
+    /// Random: writes DELLA's mask of model 0 as bits, like <see cref="WriteMask"/>: each element is kept with a
+    /// probability that depends on the rank of its magnitude within its row. The chunk begins and ends with whole
+    /// groups of rows.
     /// </summary>
     /// <param name="chunk">Inputs; masks and scales are ignored. <c>chunk.First</c> must be a multiple of 8.</param>
     /// <param name="draw">Rows, probabilities and the stream of words.</param>
     /// <param name="bits">Receives <c>ceil(Length / 8)</c> bytes; unused bits of the last one are zero.</param>
     void WriteRankedMask(in Chunk chunk, in RankedDraw draw, Span<byte> bits);
 
-    /// <summary>Random: the words of elements <paramref name="first"/>, <paramref name="first"/> + 1, ... of a stream.</summary>
+    /// <summary>
+    /// Random: the words of elements <paramref name="first"/>, <paramref name="first"/> + 1, ... of a stream.
+    /// </summary>
     void Words(Philox stream, long first, Span<uint> words);
 
     /// <summary>
-    /// Random: standard normals of elements <paramref name="first"/>, ... by Box-Muller on the word pairs (w0, w1), (w2, w3) of a block, with
-    /// u1 = ((w &gt;&gt; 8) + 1) * 2^-24 and u2 = (w' &gt;&gt; 8) * 2^-24: r cos(2 pi u2), r sin(2 pi u2), r = sqrt(-2 ln u1).
-    /// Computed in fp64 and rounded once.
+    /// Random: standard normals of elements <paramref name="first"/>, ... by Box-Muller on the word pairs (w0, w1),
+    /// (w2, w3) of a block, with u1 = ((w &gt;&gt; 8) + 1) * 2^-24 and u2 = (w' &gt;&gt; 8) * 2^-24: r cos(2 pi u2), r
+    /// sin(2 pi u2), r = sqrt(-2 ln u1). Computed in fp64 and rounded once.
     /// </summary>
     /// <param name="stream">The stream of words.</param>
     /// <param name="first">Which element is the output's first; the others follow row after row.</param>
@@ -107,8 +123,8 @@ public interface IKernelStream : IDisposable
     void Normals(Philox stream, long first, in Matrix output);
 
     /// <summary>
-    /// Copies elements, between host memory and the backend's or within one: of the same type bit by bit, else through fp32,
-    /// rounded once to the output's type.
+    /// Copies elements, between host memory and the backend's or within one: of the same type bit by bit, else through
+    /// fp32, rounded once to the output's type.
     /// </summary>
     /// <param name="source">m x n, of any type, stored by rows or by columns, without a base.</param>
     /// <param name="output">m x n, likewise; does not overlap the source.</param>
@@ -130,9 +146,9 @@ public interface IKernelStream : IDisposable
     void Multiply(in Matrix left, in Matrix right, in Matrix output, double alpha = 1, double beta = 0);
 
     /// <summary>
-    /// Gating: the router's scores of one expert, <c>r[t,i] = || s_i (G_i x_t) ||_2</c> (SMILE, Tang et al. 2024). Each of
-    /// the g products is summed in fp32, with an error of at most <c>2 n 2^-24 |G_i| |x_t|</c>; their squares are summed
-    /// in fp64 and the root is rounded once. Experts whose rows have the same bits get the same score.
+    /// Gating: the router's scores of one expert, <c>r[t,i] = || s_i (G_i x_t) ||_2</c> (SMILE, Tang et al. 2024).
+    /// Each of the g products is summed in fp32, with an error of at most <c>2 n 2^-24 |G_i| |x_t|</c>; their squares
+    /// are summed in fp64 and the root is rounded once. Experts whose rows have the same bits get the same score.
     /// </summary>
     /// <param name="layer">The layer.</param>
     /// <param name="input">Tokens x n, F32, stored by rows.</param>
@@ -153,11 +169,11 @@ public interface IKernelStream : IDisposable
     void Shrink(GatedLinear layer, in Matrix input, Routing routing, int first, int count);
 
     /// <summary>
-    /// Gating: the fused product <c>y_t = W x_t + b + sum over t's experts (Up_i z + w Bias_i)</c> for some of the layer's
-    /// outputs. Sums are fp32, in an order that depends on the number of tokens alone: outputs computed in parts have
-    /// the bits of those computed at once, and up to <see cref="GatedLinear.FewTokens"/> tokens each has the bits it
-    /// would have alone. The error is at most <c>2 (n + K) 2^-24</c> times the sum of the terms' magnitudes, with K terms
-    /// of experts and biases. NaN and infinities propagate.
+    /// Gating: the fused product <c>y_t = W x_t + b + sum over t's experts (Up_i z + w Bias_i)</c> for some of the
+    /// layer's outputs. Sums are fp32, in an order that depends on the number of tokens alone: outputs computed in
+    /// parts have the bits of those computed at once, and up to <see cref="GatedLinear.FewTokens"/> tokens each has
+    /// the bits it would have alone. The error is at most <c>2 (n + K) 2^-24</c> times the sum of the terms'
+    /// magnitudes, with K terms of experts and biases. NaN and infinities propagate.
     /// </summary>
     /// <param name="layer">The layer.</param>
     /// <param name="input">Tokens x n, F32, stored by rows.</param>

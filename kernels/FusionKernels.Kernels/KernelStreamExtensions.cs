@@ -4,7 +4,8 @@ namespace FusionKernels.Kernels;
 public static unsafe class KernelStreamExtensions
 {
     /// <summary>
-    /// Writes the normals of elements <paramref name="first"/>, <paramref name="first"/> + 1, ... of a stream of words, as
+    /// Writes the normals of elements <paramref name="first"/>, <paramref name="first"/> + 1, ... of a stream of
+    /// words, as
     /// <see cref="IKernelStream.Normals"/> does.
     /// </summary>
     public static void Normals(this IKernelStream stream, Philox random, long first, Span<float> normals)

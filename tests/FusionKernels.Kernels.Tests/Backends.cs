@@ -36,7 +36,9 @@ internal static class Backends
 
     public static IKernelBackend Get(string name) => name == "reference" ? Reference : Known[name].Value;
 
-    /// <summary>The cases that a backend runs of a test that has many: the last three and some of the others on a device.</summary>
+    /// <summary>
+    /// The cases that a backend runs of a test that has many: the last three and some of the others on a device.
+    /// </summary>
     public static IEnumerable<T> Some<T>(string name, IEnumerable<T> cases)
     {
         T[] all = [.. cases];
@@ -44,9 +46,10 @@ internal static class Backends
     }
 
     /// <summary>
-    /// Whether a backend runs case number <paramref name="number"/> of a test that has many. The CPU runs all; a device one of
-    /// <paramref name="every"/>, because a launch takes a hundred times as long as a call, on the CPU accelerator thousands
-    /// of times, and every kernel must be compiled.
+    /// Whether a backend runs case number <paramref name="number"/> of a test that has many. The CPU runs all; a
+    /// device one of
+    /// <paramref name="every"/>, because a launch takes a hundred times as long as a call, on the CPU accelerator
+    /// thousands of times, and every kernel must be compiled.
     /// </summary>
     public static bool Takes(string name, int number, int every) => !IsDevice(name) || number % every == every / 2;
 

@@ -119,7 +119,8 @@ public sealed unsafe class MultiplyTests(string backend)
             Matrix right = matrices.New(ElementType.F32, 1030, 140, rightByColumns, gap: 1);
             foreach (ElementType type in new[] { ElementType.F32, ElementType.F64 })
             {
-                Matrix whole = matrices.New(type, 100, 140, gap: 1), parts = matrices.New(type, 100, 140, byColumns: true);
+                Matrix whole = matrices.New(type, 100, 140, gap: 1);
+                Matrix parts = matrices.New(type, 100, 140, byColumns: true);
                 _stream.Multiply(left, right, whole, 0.3);
                 foreach ((int row, int rows) in new[] { (0, 1), (1, 99) })
                 {

@@ -15,6 +15,9 @@ internal sealed record RatioGroup(string Name, Func<RatioOptions, IEnumerable<Ra
         new("gemm", Products.Measure),
         new("rsvd", Sketches.Measure),
         new("smile", Smile.Measure),
+#if FUSION_GPU
+        new("gpu", Gpu.DenseOnGpu.Measure),
+#endif
     ];
 
     /// <summary>The <c>ratios</c> mode: prints a JSON line per ratio; notes go to the error stream.</summary>

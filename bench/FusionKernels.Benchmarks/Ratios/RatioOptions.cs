@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace FusionKernels.Benchmarks.Ratios;
 
 /// <summary>What a user can say to a ratio group.</summary>
@@ -15,6 +17,11 @@ internal sealed record RatioOptions
     /// <summary>The one case to run (<c>--case</c>); <c>null</c> runs all.</summary>
     public string? Case { get; init; }
 
+    /// <summary>
+    /// What torch.svd_lowrank takes for the matrix of the GPU's randomized SVD (<c>--torch-svd SECONDS</c>).
+    /// </summary>
+    public double? TorchSvdSeconds { get; init; }
+
     private const string MemoryFolder = "/dev/shm";
     private const long OutBytes = 2L << 30;
 
@@ -30,8 +37,12 @@ internal sealed record RatioOptions
                 ["--set", var folder, ..] => options with { Set = folder },
                 ["--out", var folder, ..] => options with { Out = folder },
                 ["--case", var name, ..] => options with { Case = name },
+                ["--torch-svd", var seconds, ..] => options with
+                {
+                    TorchSvdSeconds = double.Parse(seconds, CultureInfo.InvariantCulture),
+                },
                 _ => throw new FormatException(
-                    $"'{arguments[0]}': the options are --set DIR, --out DIR and --case NAME"),
+                    $"'{arguments[0]}': the options are --set DIR, --out DIR, --case NAME and --torch-svd SECONDS"),
             };
         }
 

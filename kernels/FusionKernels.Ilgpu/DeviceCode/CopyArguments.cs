@@ -34,8 +34,9 @@ internal static class CopyKernels
         long length = (long)arguments.Output.Rows * arguments.Output.Columns;
         for (long i = Grid.LongGlobalIndex.X; i < length; i += GridStride.X)
         {
-            float value = StoredElements<TFrom>.Load(arguments.Source.Data, arguments.Source.Place(i, arguments.Output));
-            StoredElements<TTo>.Store(arguments.Output.Data, arguments.Output.Place(i, arguments.Output), value);
+            long from = arguments.Source.Place(i, arguments.Output), to = arguments.Output.Place(i, arguments.Output);
+            StoredElements<TTo>.Store(
+                arguments.Output.Data, to, StoredElements<TFrom>.Load(arguments.Source.Data, from));
         }
     }
 }

@@ -6,8 +6,8 @@ namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
 /// <summary>e^x for x of at most 0, which not every device has: within some 2 units of the last place.</summary>
 internal static class Exponential
 {
-    // x = (n + f) ln 2 with |f| at most a half: 2^n by its bits, e^(f ln 2) by its Taylor series, whose next term is 2^-31.
-    // ln 2 is taken off in two parts, of which the first has zeros enough for n times it to be exact.
+    // x = (n + f) ln 2 with |f| at most a half: 2^n by its bits, e^(f ln 2) by its Taylor series, whose next term is
+    // 2^-31. ln 2 is taken off in two parts, of which the first has zeros enough for n times it to be exact.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Of(float x)
     {

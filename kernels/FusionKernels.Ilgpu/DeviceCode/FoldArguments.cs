@@ -18,8 +18,8 @@ internal struct FoldArguments<T>
 }
 
 /// <summary>
-/// Adds the sums of segments that different groups computed, in order: bit for bit what one group does that computes all
-/// of them.
+/// Adds the sums of segments that different groups computed, in order: bit for bit what one group does that computes
+/// all of them.
 /// </summary>
 internal static class FoldKernel<T, TScalar>
     where T : unmanaged, INumber<T>

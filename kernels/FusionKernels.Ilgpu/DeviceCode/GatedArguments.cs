@@ -2,7 +2,9 @@ using ILGPU;
 
 namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
 
-/// <summary>Arguments of <see cref="GatedKernels"/>: a gated layer whose experts stand side by side, and its activations.</summary>
+/// <summary>
+/// Arguments of <see cref="GatedKernels"/>: a gated layer whose experts stand side by side, and its activations.
+/// </summary>
 internal struct GatedArguments
 {
     /// <summary>W, m x n.</summary>

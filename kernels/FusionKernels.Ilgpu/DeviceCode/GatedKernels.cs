@@ -5,10 +5,10 @@ using ILGPU.Runtime;
 namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
 
 /// <summary>
-/// A gated layer's forward pass for few tokens: four kernels that read every weight they need once, from storage, and leave
-/// the routing on the device. A group of 256 threads takes 32 rows for one token: 32 threads share four rows, each with
-/// eight elements at a time of all four, so that a piece of the token is read once for four rows and four reads of weights
-/// are under way.
+/// A gated layer's forward pass for few tokens: four kernels that read every weight they need once, from storage, and
+/// leave the routing on the device. A group of 256 threads takes 32 rows for one token: 32 threads share four rows,
+/// each with eight elements at a time of all four, so that a piece of the token is read once for four rows and four
+/// reads of weights are under way.
 /// </summary>
 internal static class GatedKernels
 {
@@ -30,8 +30,8 @@ internal static class GatedKernels
     }
 
     /// <summary>
-    /// From products to experts, a thread a token: norms in fp64, softmax in fp32, the TopK largest probabilities with ties
-    /// going to the lower expert, divided by their sum. A NaN or +infinity among the scores makes all weights NaN.
+    /// From products to experts, a thread a token: norms in fp64, softmax in fp32, the TopK largest probabilities with
+    /// ties going to the lower expert, divided by their sum. A NaN or +infinity among the scores makes all weights NaN.
     /// </summary>
     public static void Choose(GatedArguments arguments)
     {
@@ -129,7 +129,9 @@ internal static class GatedKernels
         }
     }
 
-    /// <summary>For many tokens, whose z of all experts is one product: times the weights, zero where not chosen.</summary>
+    /// <summary>
+    /// For many tokens, whose z of all experts is one product: times the weights, zero where not chosen.
+    /// </summary>
     public static void Weigh(GatedArguments arguments)
     {
         int width = arguments.Experts * arguments.Rank;
@@ -187,7 +189,8 @@ internal static class GatedKernels
         for (int slot = 0; slot < arguments.TopK; slot++)
         {
             int place = (token * arguments.TopK) + slot;
-            sum += arguments.ChosenWeights[place] * arguments.Biases[((long)(1 + arguments.Chosen[place]) * outputs) + row];
+            long bias = ((1L + arguments.Chosen[place]) * outputs) + row;
+            sum += arguments.ChosenWeights[place] * arguments.Biases[bias];
         }
 
         return sum;
@@ -195,8 +198,8 @@ internal static class GatedKernels
 
     /// <summary>
     /// This thread's part of four rows' products with a token: every 32nd group of eight elements of columns
-    /// <paramref name="first"/> to <paramref name="first"/> + <paramref name="count"/>, and an element of the rest. Rows
-    /// past the last give the last one's.
+    /// <paramref name="first"/> to <paramref name="first"/> + <paramref name="count"/>, and an element of the rest.
+    /// Rows past the last give the last one's.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Row4<float> Dots<TElements>(
@@ -274,5 +277,6 @@ internal static class GatedKernels
         return parts[thread];
     }
 
-    private static float Pick(in Row4<float> row, int i) => i == 0 ? row.X0 : i == 1 ? row.X1 : i == 2 ? row.X2 : row.X3;
+    private static float Pick(in Row4<float> row, int i) =>
+        i == 0 ? row.X0 : i == 1 ? row.X1 : i == 2 ? row.X2 : row.X3;
 }

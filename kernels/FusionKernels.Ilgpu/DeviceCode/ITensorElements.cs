@@ -13,6 +13,8 @@ internal interface ITensorElements
     /// <param name="shared">Their place in shared memory.</param>
     static abstract StoredGroup Fetch(in TensorOperand operand, long index, int count, uint shared);
 
-    /// <summary>Puts them into their places, the second plane's <paramref name="plane"/> bytes after the first's.</summary>
+    /// <summary>
+    /// Puts them into their places, the second plane's <paramref name="plane"/> bytes after the first's.
+    /// </summary>
     static abstract void Put(in StoredGroup group, int count, uint shared, uint plane);
 }

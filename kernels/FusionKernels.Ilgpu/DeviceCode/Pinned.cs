@@ -4,8 +4,8 @@ using ILGPU.Runtime.Cuda;
 namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
 
 /// <summary>
-/// Values that are computed once, where it is written: ILGPU moves a computation to where its result is used, also into a
-/// loop, and a division or a chain of additions does not always come out again.
+/// Values that are computed once, where it is written: ILGPU moves a computation to where its result is used, also
+/// into a loop, and a division or a chain of additions does not always come out again.
 /// </summary>
 internal static class Pinned
 {

@@ -7,9 +7,10 @@ using ILGPU;
 namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
 
 /// <summary>
-/// A matrix product on any device. A group of 256 threads makes a tile of 128 x 128 sums (64 x 128 in fp64), 8 x 8 (4 x 8)
-/// to a thread in registers; the operands' elements pass through shared memory, eight steps of the sum at a time, and
-/// become numbers on the way: while the threads multiply one such slab, the next one comes from the device's memory.
+/// A matrix product on any device. A group of 256 threads makes a tile of 128 x 128 sums (64 x 128 in fp64), 8 x 8 (4
+/// x 8) to a thread in registers; the operands' elements pass through shared memory, eight steps of the sum at a time,
+/// and become numbers on the way: while the threads multiply one such slab, the next one comes from the device's
+/// memory.
 /// </summary>
 internal static class ProductKernel<TLeft, TRight, T, TScalar>
     where TLeft : struct, IElements
@@ -29,8 +30,8 @@ internal static class ProductKernel<TLeft, TRight, T, TScalar>
 
     private static int Height => TScalar.Halves * Half;
 
-    // Segment by segment of the sum. Thread (x, y) of 16 x 16 has the rows 4y to 4y + 3 and those 64 further down, and the
-    // columns 4x to 4x + 3 and those 64 further right.
+    // Segment by segment of the sum. Thread (x, y) of 16 x 16 has the rows 4y to 4y + 3 and those 64 further down, and
+    // the columns 4x to 4x + 3 and those 64 further right.
     public static void Run(ProductArguments<T> arguments)
     {
         var left = SharedMemory.Allocate<T>(2 * Slab);
@@ -47,7 +48,8 @@ internal static class ProductKernel<TLeft, TRight, T, TScalar>
             var leftCursor = new ElementCursor(
                 tileRow, arguments.Left.Rows, arguments.Left.RowStride, begin, arguments.Left.ColumnStride, Height);
             var rightCursor = new ElementCursor(
-                tileColumn, arguments.Right.Columns, arguments.Right.ColumnStride, begin, arguments.Right.RowStride, Width);
+                tileColumn, arguments.Right.Columns, arguments.Right.ColumnStride, begin, arguments.Right.RowStride,
+                Width);
             Put(Load<TLeft>(arguments.Left, leftCursor, end, Height), left, leftCursor, Height);
             Put(Load<TRight>(arguments.Right, rightCursor, end, Width), right, rightCursor, Width);
             Group.Barrier();
@@ -161,8 +163,9 @@ internal static class ProductKernel<TLeft, TRight, T, TScalar>
     }
 
     /// <summary>
-    /// Which elements of a slab a thread brings: two or four, of 64 or 128 lines (rows of the left matrix, columns of the
-    /// right one) by eight steps. Neighbouring threads bring neighbours in memory, along a line or across all lines.
+    /// Which elements of a slab a thread brings: two or four, of 64 or 128 lines (rows of the left matrix, columns of
+    /// the right one) by eight steps. Neighbouring threads bring neighbours in memory, along a line or across all
+    /// lines.
     /// </summary>
     private struct ElementCursor
     {

@@ -62,6 +62,7 @@ internal readonly struct SplitBF16<TElements> : ITensorElements
     private static uint Rest(uint bits)
     {
         float rest = Exact.Subtract(Interop.IntAsFloat(bits), Interop.IntAsFloat(Near(bits)));
-        return Utilities.Select((bits & 0x7FFF_FFFF) < 0x7F80_0000, Interop.FloatAsInt(rest) + 0x8000, 0u) & 0xFFFF_0000;
+        bool isFinite = (bits & 0x7FFF_FFFF) < 0x7F80_0000;
+        return Utilities.Select(isFinite, Interop.FloatAsInt(rest) + 0x8000, 0u) & 0xFFFF_0000;
     }
 }

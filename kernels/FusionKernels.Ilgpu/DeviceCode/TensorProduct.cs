@@ -5,8 +5,8 @@ using ILGPU.Runtime.Cuda;
 namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
 
 /// <summary>
-/// A matrix product on CUDA's tensor cores: bf16 operands, fp32 sums. A group of four warps makes a tile of 128 x 128, 64
-/// x 64 to a warp in registers. The operands pass through shared memory in three slabs of steps, of which one is
+/// A matrix product on CUDA's tensor cores: bf16 operands, fp32 sums. A group of four warps makes a tile of 128 x 128,
+/// 64 x 64 to a warp in registers. The operands pass through shared memory in three slabs of steps, of which one is
 /// multiplied while the next two are on their way. An operand that is not bf16 is two of them, and three products are
 /// summed: that of the rests, some 2^-18 of the whole, is left out.
 /// </summary>
@@ -35,13 +35,11 @@ internal static class TensorProduct
         int row = warp / 2 * Side, column = warp % 2 * Side;
         long leftStep = depth * arguments.Left.StepStride, rightStep = depth * arguments.Right.StepStride;
 
-        // Parts of 16 columns in which the matrix has any: four everywhere where the tile is whole, none for a warp outside.
-        int ragged = arguments.Output.Rows < tileRow + Height || arguments.Output.Columns < tileColumn + ProductTile.Width ? 1 : 0;
-        int parts = tileRow + row < arguments.Output.Rows
-            ? (arguments.Output.Columns - tileColumn - column + PartColumns - 1) / PartColumns
-            : 0;
-        ragged = Pinned.Value(ragged);
-        parts = Pinned.Value(parts);
+        // Parts of 16 columns in which the matrix has any: four everywhere where the tile is whole, none for a warp
+        // outside.
+        int rowsLeft = arguments.Output.Rows - tileRow, columnsLeft = arguments.Output.Columns - tileColumn;
+        int ragged = Pinned.Value(rowsLeft < Height || columnsLeft < ProductTile.Width ? 1 : 0);
+        int parts = Pinned.Value(row < rowsLeft ? (columnsLeft - column + PartColumns - 1) / PartColumns : 0);
         int first = Grid.IdxY * arguments.Output.Segments;
         for (int segment = first; segment < first + arguments.Output.Segments; segment++)
         {
@@ -129,8 +127,8 @@ internal static class TensorProduct
         return address;
     }
 
-    // Lane 8j + r gives the place of row r of the j-th 8 x 8 matrix: of the left operand those are rows 0 and 8 at steps 0,
-    // then at steps 8; of the right one, steps 0 and 8 of columns 0, then of columns 8.
+    // Lane 8j + r gives the place of row r of the j-th 8 x 8 matrix: of the left operand those are rows 0 and 8 at
+    // steps 0, then at steps 8; of the right one, steps 0 and 8 of columns 0, then of columns 8.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static uint LeftPlace<TLeft>(int row, int depth)
         where TLeft : struct, ITensorSide
@@ -229,8 +227,8 @@ internal static class TensorProduct
         for (uint i = lane; i < Side * PartColumns; i += WarpSize)
         {
             uint at = shared + (i / PartColumns * OutputPitch) + (i % PartColumns * sizeof(float));
-            int rowOfSum = row + (int)(i / PartColumns), columnOfSum = column + (part * PartColumns) + (int)(i % PartColumns);
-            output.Add<SingleScalar>(Load(at), rowOfSum, columnOfSum, begins);
+            int down = (int)(i / PartColumns), right = (part * PartColumns) + (int)(i % PartColumns);
+            output.Add<SingleScalar>(Load(at), row + down, column + right, begins);
         }
 
         Warp.Barrier();

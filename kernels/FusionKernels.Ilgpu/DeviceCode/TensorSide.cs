@@ -4,10 +4,11 @@ using ILGPU;
 namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
 
 /// <summary>
-/// One operand's part of a slab in shared memory: 128 lines by 16 or 32 steps, in pieces of 16 bytes, eight neighbours in
-/// memory. The tensor cores' loads read eight such pieces at once, of eight lines or of eight steps, so a line's (or a
-/// step's) pieces are exchanged in a pattern that puts any eight of them into different banks. All places are multiples
-/// of 16 within slabs at multiples of 128, which is why bits of a place may be turned over where a piece's number moves.
+/// One operand's part of a slab in shared memory: 128 lines by 16 or 32 steps, in pieces of 16 bytes, eight neighbours
+/// in memory. The tensor cores' loads read eight such pieces at once, of eight lines or of eight steps, so a line's
+/// (or a step's) pieces are exchanged in a pattern that puts any eight of them into different banks. All places are
+/// multiples of 16 within slabs at multiples of 128, which is why bits of a place may be turned over where a piece's
+/// number moves.
 /// </summary>
 internal interface ITensorSide
 {
@@ -153,7 +154,8 @@ internal readonly struct TensorSide<TElements, TLayout> : ITensorSide
     private static int StepsApart => TensorProduct.Threads / (Lines / Piece);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static uint PlaceOf(int i, in SlabCursor cursor) => cursor.Place + (uint)(i * TensorProduct.Threads * PieceBytes);
+    private static uint PlaceOf(int i, in SlabCursor cursor) =>
+        cursor.Place + (uint)(i * TensorProduct.Threads * PieceBytes);
 
     /// <summary>How many of piece i's elements the matrix has before the sum's end.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -5,12 +5,16 @@ namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
 
 /// <summary>
 /// The 64 x 64 sums of a warp in 128 registers of each of its threads, and what the tensor cores do with them. The
-/// registers have names in PTX and none in C#, where a variable that inline PTX changes would live in memory: s0 to s127
-/// are the sums, a0 to a15 64 rows by 16 steps of the left matrix, b0 to b3 16 steps by 16 columns of the right one. The
-/// sums of 16 columns, a part, are 32 registers: eight for 16 rows, four for 8 columns of them.
+/// registers have names in PTX and none in C#, where a variable that inline PTX changes would live in memory: s0 to
+/// s127 are the sums, a0 to a15 64 rows by 16 steps of the left matrix, b0 to b3 16 steps by 16 columns of the right
+/// one. The sums of 16 columns, a part, are 32 registers: eight for 16 rows, four for 8 columns of them.
 /// </summary>
 internal static class TensorTile
 {
+    private const string Mma = "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 ";
+    private const string Rows0 = "{a0, a1, a2, a3}, ", Rows16 = "{a4, a5, a6, a7}, ", Rows32 = "{a8, a9, a10, a11}, ";
+    private const string Rows48 = "{a12, a13, a14, a15}, ", Columns0 = "{b0, b1}, ", Columns8 = "{b2, b3}, ";
+
     /// <summary>Declares the registers; once in a kernel.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Declare() => CudaAsm.Emit(".reg .f32 s<128>; .reg .b32 a<16>; .reg .b32 b<4>;");
@@ -103,55 +107,51 @@ internal static class TensorTile
     {
         if (part == 0)
         {
-            CudaAsm.Emit("""
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s0, s1, s2, s3}, {a0, a1, a2, a3}, {b0, b1}, {s0, s1, s2, s3};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s4, s5, s6, s7}, {a0, a1, a2, a3}, {b2, b3}, {s4, s5, s6, s7};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s8, s9, s10, s11}, {a4, a5, a6, a7}, {b0, b1}, {s8, s9, s10, s11};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s12, s13, s14, s15}, {a4, a5, a6, a7}, {b2, b3}, {s12, s13, s14, s15};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s16, s17, s18, s19}, {a8, a9, a10, a11}, {b0, b1}, {s16, s17, s18, s19};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s20, s21, s22, s23}, {a8, a9, a10, a11}, {b2, b3}, {s20, s21, s22, s23};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s24, s25, s26, s27}, {a12, a13, a14, a15}, {b0, b1}, {s24, s25, s26, s27};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s28, s29, s30, s31}, {a12, a13, a14, a15}, {b2, b3}, {s28, s29, s30, s31};
-                """);
+            CudaAsm.Emit(
+                Mma + "{s0, s1, s2, s3}, " + Rows0 + Columns0 + "{s0, s1, s2, s3};"
+                + Mma + "{s4, s5, s6, s7}, " + Rows0 + Columns8 + "{s4, s5, s6, s7};"
+                + Mma + "{s8, s9, s10, s11}, " + Rows16 + Columns0 + "{s8, s9, s10, s11};"
+                + Mma + "{s12, s13, s14, s15}, " + Rows16 + Columns8 + "{s12, s13, s14, s15};"
+                + Mma + "{s16, s17, s18, s19}, " + Rows32 + Columns0 + "{s16, s17, s18, s19};"
+                + Mma + "{s20, s21, s22, s23}, " + Rows32 + Columns8 + "{s20, s21, s22, s23};"
+                + Mma + "{s24, s25, s26, s27}, " + Rows48 + Columns0 + "{s24, s25, s26, s27};"
+                + Mma + "{s28, s29, s30, s31}, " + Rows48 + Columns8 + "{s28, s29, s30, s31};");
         }
         else if (part == 1)
         {
-            CudaAsm.Emit("""
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s32, s33, s34, s35}, {a0, a1, a2, a3}, {b0, b1}, {s32, s33, s34, s35};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s36, s37, s38, s39}, {a0, a1, a2, a3}, {b2, b3}, {s36, s37, s38, s39};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s40, s41, s42, s43}, {a4, a5, a6, a7}, {b0, b1}, {s40, s41, s42, s43};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s44, s45, s46, s47}, {a4, a5, a6, a7}, {b2, b3}, {s44, s45, s46, s47};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s48, s49, s50, s51}, {a8, a9, a10, a11}, {b0, b1}, {s48, s49, s50, s51};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s52, s53, s54, s55}, {a8, a9, a10, a11}, {b2, b3}, {s52, s53, s54, s55};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s56, s57, s58, s59}, {a12, a13, a14, a15}, {b0, b1}, {s56, s57, s58, s59};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s60, s61, s62, s63}, {a12, a13, a14, a15}, {b2, b3}, {s60, s61, s62, s63};
-                """);
+            CudaAsm.Emit(
+                Mma + "{s32, s33, s34, s35}, " + Rows0 + Columns0 + "{s32, s33, s34, s35};"
+                + Mma + "{s36, s37, s38, s39}, " + Rows0 + Columns8 + "{s36, s37, s38, s39};"
+                + Mma + "{s40, s41, s42, s43}, " + Rows16 + Columns0 + "{s40, s41, s42, s43};"
+                + Mma + "{s44, s45, s46, s47}, " + Rows16 + Columns8 + "{s44, s45, s46, s47};"
+                + Mma + "{s48, s49, s50, s51}, " + Rows32 + Columns0 + "{s48, s49, s50, s51};"
+                + Mma + "{s52, s53, s54, s55}, " + Rows32 + Columns8 + "{s52, s53, s54, s55};"
+                + Mma + "{s56, s57, s58, s59}, " + Rows48 + Columns0 + "{s56, s57, s58, s59};"
+                + Mma + "{s60, s61, s62, s63}, " + Rows48 + Columns8 + "{s60, s61, s62, s63};");
         }
         else if (part == 2)
         {
-            CudaAsm.Emit("""
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s64, s65, s66, s67}, {a0, a1, a2, a3}, {b0, b1}, {s64, s65, s66, s67};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s68, s69, s70, s71}, {a0, a1, a2, a3}, {b2, b3}, {s68, s69, s70, s71};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s72, s73, s74, s75}, {a4, a5, a6, a7}, {b0, b1}, {s72, s73, s74, s75};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s76, s77, s78, s79}, {a4, a5, a6, a7}, {b2, b3}, {s76, s77, s78, s79};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s80, s81, s82, s83}, {a8, a9, a10, a11}, {b0, b1}, {s80, s81, s82, s83};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s84, s85, s86, s87}, {a8, a9, a10, a11}, {b2, b3}, {s84, s85, s86, s87};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s88, s89, s90, s91}, {a12, a13, a14, a15}, {b0, b1}, {s88, s89, s90, s91};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s92, s93, s94, s95}, {a12, a13, a14, a15}, {b2, b3}, {s92, s93, s94, s95};
-                """);
+            CudaAsm.Emit(
+                Mma + "{s64, s65, s66, s67}, " + Rows0 + Columns0 + "{s64, s65, s66, s67};"
+                + Mma + "{s68, s69, s70, s71}, " + Rows0 + Columns8 + "{s68, s69, s70, s71};"
+                + Mma + "{s72, s73, s74, s75}, " + Rows16 + Columns0 + "{s72, s73, s74, s75};"
+                + Mma + "{s76, s77, s78, s79}, " + Rows16 + Columns8 + "{s76, s77, s78, s79};"
+                + Mma + "{s80, s81, s82, s83}, " + Rows32 + Columns0 + "{s80, s81, s82, s83};"
+                + Mma + "{s84, s85, s86, s87}, " + Rows32 + Columns8 + "{s84, s85, s86, s87};"
+                + Mma + "{s88, s89, s90, s91}, " + Rows48 + Columns0 + "{s88, s89, s90, s91};"
+                + Mma + "{s92, s93, s94, s95}, " + Rows48 + Columns8 + "{s92, s93, s94, s95};");
         }
         else
         {
-            CudaAsm.Emit("""
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s96, s97, s98, s99}, {a0, a1, a2, a3}, {b0, b1}, {s96, s97, s98, s99};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s100, s101, s102, s103}, {a0, a1, a2, a3}, {b2, b3}, {s100, s101, s102, s103};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s104, s105, s106, s107}, {a4, a5, a6, a7}, {b0, b1}, {s104, s105, s106, s107};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s108, s109, s110, s111}, {a4, a5, a6, a7}, {b2, b3}, {s108, s109, s110, s111};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s112, s113, s114, s115}, {a8, a9, a10, a11}, {b0, b1}, {s112, s113, s114, s115};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s116, s117, s118, s119}, {a8, a9, a10, a11}, {b2, b3}, {s116, s117, s118, s119};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s120, s121, s122, s123}, {a12, a13, a14, a15}, {b0, b1}, {s120, s121, s122, s123};
-                mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {s124, s125, s126, s127}, {a12, a13, a14, a15}, {b2, b3}, {s124, s125, s126, s127};
-                """);
+            CudaAsm.Emit(
+                Mma + "{s96, s97, s98, s99}, " + Rows0 + Columns0 + "{s96, s97, s98, s99};"
+                + Mma + "{s100, s101, s102, s103}, " + Rows0 + Columns8 + "{s100, s101, s102, s103};"
+                + Mma + "{s104, s105, s106, s107}, " + Rows16 + Columns0 + "{s104, s105, s106, s107};"
+                + Mma + "{s108, s109, s110, s111}, " + Rows16 + Columns8 + "{s108, s109, s110, s111};"
+                + Mma + "{s112, s113, s114, s115}, " + Rows32 + Columns0 + "{s112, s113, s114, s115};"
+                + Mma + "{s116, s117, s118, s119}, " + Rows32 + Columns8 + "{s116, s117, s118, s119};"
+                + Mma + "{s120, s121, s122, s123}, " + Rows48 + Columns0 + "{s120, s121, s122, s123};"
+                + Mma + "{s124, s125, s126, s127}, " + Rows48 + Columns8 + "{s124, s125, s126, s127};");
         }
     }
 

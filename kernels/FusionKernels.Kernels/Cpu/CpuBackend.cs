@@ -3,8 +3,8 @@ using System.Runtime.Intrinsics;
 namespace FusionKernels.Kernels.Cpu;
 
 /// <summary>
-/// The SIMD backend. Every kernel is generic over <see cref="ICpuLanes{T}"/>, so the one decision about instruction sets
-/// is which lanes a stream is opened with: the widest that the processor and the runtime's settings accelerate.
+/// The SIMD backend. Every kernel is generic over <see cref="ICpuLanes{T}"/>, so the one decision about instruction
+/// sets is which lanes a stream is opened with: the widest that the processor and the runtime's settings accelerate.
 /// </summary>
 public sealed class CpuBackend : IKernelBackend
 {

@@ -75,7 +75,10 @@ internal sealed unsafe partial class CpuStream<T>
                 }
 
                 for (; column < source.Columns; column++)
-                    Codec.Store<TTo, F32x1>(to + (column * toStep), Codec.Load<TFrom, F32x1>(from + (column * fromStep)));
+                {
+                    F32x1 element = Codec.Load<TFrom, F32x1>(from + (column * fromStep));
+                    Codec.Store<TTo, F32x1>(to + (column * toStep), element);
+                }
             }
         }
     }

@@ -16,8 +16,9 @@ public static class ThinQr
 
     /// <summary>
     /// Replaces X by Q with <c>X = Q R</c>: <c>|Q^T Q - I|</c> is about the rounding of fp32 times the root of n
-    /// whatever the rank (dependent columns get a direction orthogonal to all others), and <c>|X - Q R|</c> about 1e-7 |X| per
-    /// column. Some <c>3 m n^2</c> multiplications in fp64, twice as many in the fallback, which needs 8 m n bytes.
+    /// whatever the rank (dependent columns get a direction orthogonal to all others), and <c>|X - Q R|</c> about 1e-7
+    /// |X| per column. Some <c>3 m n^2</c> multiplications in fp64, twice as many in the fallback, which needs 8 m n
+    /// bytes.
     /// </summary>
     /// <param name="team">Who computes; the bits do not depend on it.</param>
     /// <param name="x">
@@ -82,7 +83,8 @@ public static class ThinQr
         return true;
     }
 
-    // Through fp64, so that each element of Q is rounded once; on the host block by block of rows, which stay in the cache.
+    // Through fp64, so that each element of Q is rounded once; on the host block by block of rows, which stay in the
+    // cache.
     private static void MultiplyRows(IStreamTeam team, Matrix x, DenseMatrix<double> factor)
     {
         int part = team.Backend.Holds(factor.View.Data) ? RowsPerPart : Math.Max(1, x.Rows);

@@ -9,8 +9,8 @@ internal abstract class Workers : IStreamTeam
     public abstract int Count { get; }
 
     /// <summary>
-    /// Runs <paramref name="body"/> for every item in [0, items), in any order, and returns when all are done. The first
-    /// exception stops the handing out of items and is rethrown.
+    /// Runs <paramref name="body"/> for every item in [0, items), in any order, and returns when all are done. The
+    /// first exception stops the handing out of items and is rethrown.
     /// </summary>
     public abstract void Run(int items, Action<Worker, int> body);
 

@@ -16,7 +16,8 @@ public sealed unsafe class DeviceGatedLayerTests(string device)
     [TestCase(2, 9, 20, 0, 0, 0, 0)]
     [TestCase(9, 33, 41, 3, 5, 2, 2)]
     [TestCase(12, 9, 20, 0, 0, 0, 0)]
-    public void A_pass_is_that_of_the_cpu(int tokens, int outputs, int inputs, int experts, int rank, int gate, int topK)
+    public void A_pass_is_that_of_the_cpu(
+        int tokens, int outputs, int inputs, int experts, int rank, int gate, int topK)
     {
         using var tensors = new TestTensors(outputs, anyBits: 0);
         var layer = Layer(tensors, [outputs, inputs, experts, rank, gate, topK]);
@@ -59,11 +60,10 @@ public sealed unsafe class DeviceGatedLayerTests(string device)
     public void Equal_experts_tie_and_the_first_wins()
     {
         using var tensors = new TestTensors(6, anyBits: 0);
-        Matrix gate = Stored(tensors, ElementType.F32, 2, 16), input = Stored(tensors, ElementType.F32, 1, 16);
-        Expert first = new(Stored(tensors, ElementType.F32, 8, 2)) { Down = Stored(tensors, ElementType.F32, 2, 16), Gate = gate };
-        Expert second = new(Stored(tensors, ElementType.F32, 8, 2)) { Down = Stored(tensors, ElementType.F32, 2, 16), Gate = gate };
-        Matrix weights = Stored(tensors, ElementType.F32, 8, 16);
-        Matrix one = Stored(tensors, ElementType.F32, 1, 8), two = Stored(tensors, ElementType.F32, 1, 8);
+        Matrix New(int rows, int columns) => Stored(tensors, ElementType.F32, rows, columns);
+        Matrix gate = New(2, 16), input = New(1, 16), weights = New(8, 16), one = New(1, 8), two = New(1, 8);
+        Expert first = new(New(8, 2)) { Down = New(2, 16), Gate = gate };
+        Expert second = new(New(8, 2)) { Down = New(2, 16), Gate = gate };
         using var both = new DeviceGatedLayer(Backend, new GatedLinear(weights, default, [first, second], 1));
         using var alone = new DeviceGatedLayer(Backend, new GatedLinear(weights, default, [first], 1));
         both.Forward(input, two);

@@ -6,8 +6,8 @@ using FusionKernels.Kernels.Ilgpu.DeviceCode;
 namespace FusionKernels.Kernels.Tests.Devices;
 
 /// <summary>
-/// The kernels of the ILGPU project: static methods that take one struct of arguments. A generic one is closed with every
-/// combination of the project's types that fit, of storage types with one.
+/// The kernels of the ILGPU project: static methods that take one struct of arguments. A generic one is closed with
+/// every combination of the project's types that fit, of storage types with one.
 /// </summary>
 internal static class DeviceKernels
 {
@@ -33,7 +33,8 @@ internal static class DeviceKernels
             && type.Name.Contains("Arguments", StringComparison.Ordinal);
 
     private static IEnumerable<Type> Closed(Type type) => type.IsGenericTypeDefinition
-        ? Combinations(type.GetGenericArguments()).Select(types => Try(() => type.MakeGenericType(types))).OfType<Type>()
+        ? Combinations(type.GetGenericArguments()).Select(types => Try(() => type.MakeGenericType(types)))
+            .OfType<Type>()
         : [type];
 
     private static IEnumerable<MethodInfo> Closed(MethodInfo method) => method.IsGenericMethodDefinition
@@ -78,5 +79,6 @@ internal static class DeviceKernels
     private static string Name(Type type) =>
         type.IsGenericType ? type.Name.Split('`')[0] + Arguments(type.GetGenericArguments()) : type.Name;
 
-    private static string Arguments(Type[] types) => types.Length == 0 ? "" : $"<{string.Join(",", types.Select(Name))}>";
+    private static string Arguments(Type[] types) =>
+        types.Length == 0 ? "" : $"<{string.Join(",", types.Select(Name))}>";
 }

@@ -11,8 +11,9 @@ using ILGPU.Runtime.Cuda;
 namespace FusionKernels.Kernels.Tests.Devices;
 
 /// <summary>
-/// What needs no GPU: every kernel becomes PTX as a stream of a CUDA device would compile it, and where NVIDIA's assembler is
-/// at hand (on the PATH, or named by FUSION_PTXAS) machine code for Ampere and Hopper without spilling registers.
+/// What needs no GPU: every kernel becomes PTX as a stream of a CUDA device would compile it, and where NVIDIA's
+/// assembler is at hand (on the PATH, or named by FUSION_PTXAS) machine code for Ampere and Hopper without spilling
+/// registers.
 /// </summary>
 public sealed class PtxTests
 {
@@ -36,7 +37,8 @@ public sealed class PtxTests
     [Test]
     public void Products_for_tensor_cores_multiply_there_and_copy_bf16_past_the_registers()
     {
-        (string Name, string Text)[] products = [.. Texts.Value.Where(t => t.Name.StartsWith("TensorProduct.", StringComparison.Ordinal))];
+        (string Name, string Text)[] products =
+            [.. Texts.Value.Where(text => text.Name.StartsWith("TensorProduct.", StringComparison.Ordinal))];
         Assert.That(products, Is.Not.Empty);
         foreach ((string name, string text) in products)
         {
