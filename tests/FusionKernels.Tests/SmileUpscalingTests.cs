@@ -235,6 +235,31 @@ public sealed class SmileUpscalingTests
     }
 
     [Test]
+    public void Experts_keep_their_order_in_slices_that_list_them_in_another()
+    {
+        using var folder = new TemporaryModels(Family());
+        folder.Write("base", "config.json", Llama);
+        string[] models = ["base", "m0", "m1"];
+        RecipeModel[] sources = [.. models.Select(m => new RecipeModel(m) { Layers = (0, 1) })];
+        var recipe = Recipe.For("smile").WithBase("base").With("k", 3).With("gate_k", 2)
+            .AddSlice(sources).AddSlice(sources[0], sources[2], sources[1]);
+        var options = new MergeOptions { ModelRoot = folder.Root };
+        Merge.RunAsync(recipe, folder["output"], options).GetAwaiter().GetResult();
+        using var output = Checkpoint.Open(folder["output"]);
+        string[] parts = ["gate.weight", "experts.0.u", "experts.1.svh", "experts.0.bias", "experts.1.bias"];
+        foreach (string part in parts)
+            Assert.That(Bytes($"model.layers.1.self_attn.q_proj.{part}"), Is.EqualTo(Bytes($"{Layer}.{part}")), part);
+
+        byte[] Bytes(string name)
+        {
+            Assert.That(output.TryGet(name, out CheckpointTensor? tensor), name);
+            byte[] bytes = new byte[tensor!.ByteLength];
+            tensor.Read(0, bytes);
+            return bytes;
+        }
+    }
+
+    [Test]
     public void Ranks_that_do_not_fit_are_refused_by_tensor_and_rule()
     {
         Refuses(Family(), Llama, "k_proj.weight' is [12, 40], so 'k' is at most 12", [("k", 13), ("gate_k", 2)]);

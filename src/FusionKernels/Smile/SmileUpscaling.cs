@@ -19,7 +19,8 @@ internal sealed class SmileUpscaling
     // FusionBench's test for experts that were not trained.
     private const float UntrainedDifference = 1e-8f;
 
-    private const int Window = 1 << 16;
+    // Elements that are compared at a time.
+    private const int Window = 1 << 13;
 
     // The router needs single vectors, not only their span: with two iterations its scores are off by some percent on
     // spectra that decay like i^-0.5.
