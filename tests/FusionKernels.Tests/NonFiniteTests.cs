@@ -8,13 +8,13 @@ using FusionKernels.Tests.InMemory;
 
 namespace FusionKernels.Tests;
 
-public class NonFiniteTests
+public unsafe class NonFiniteTests
 {
     private static readonly Recipe Sum = Recipe.For("linear").Add("m0", ("weight", 1)).Add("m1", ("weight", 0))
         .With("normalize", 0);
 
     [Test]
-    public unsafe void Counts_are_those_of_the_reference([Values] ElementType type)
+    public void Counts_are_those_of_the_reference([Values] ElementType type)
     {
         var random = new Random(1);
         using var stream = new ReferenceBackend().OpenStream();
