@@ -14,6 +14,8 @@ namespace FusionKernels.Kernels.Ilgpu;
 /// </summary>
 public sealed class IlgpuBackend : IKernelBackend
 {
+    private const long CopyBytes = 256L << 20;
+    private const int CopyRounds = 5, CopiesPerRound = 4;
     private const long StreamsInMemory = 64, LeastStreamBytes = 16L << 20, MostStreamBytes = 1L << 30;
 
     private readonly Context _context;
@@ -29,6 +31,14 @@ public sealed class IlgpuBackend : IKernelBackend
 
     /// <inheritdoc/>
     public string Name { get; }
+
+    /// <inheritdoc/>
+    public long MemoryBytes => Accelerator.AcceleratorType == AcceleratorType.CPU
+        ? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes
+        : Accelerator.MemorySize;
+
+    /// <summary>Enough for a launch to be short against its kernel, few enough for several workers to overlap.</summary>
+    public int ChunkElements => Accelerator.AcceleratorType == AcceleratorType.CPU ? 1 << 16 : 1 << 22;
 
     /// <summary>Device memory that a stream keeps to, unless a single call needs more.</summary>
     internal long StreamBytes { get; }
@@ -46,6 +56,7 @@ public sealed class IlgpuBackend : IKernelBackend
     /// <summary>Opens a device.</summary>
     /// <param name="id">One of <see cref="Devices"/>: <c>cuda:0</c>, <c>opencl:0</c>, <c>ilgpu-cpu</c>.</param>
     /// <exception cref="ArgumentException">The machine has no such device.</exception>
+    /// <exception cref="DeviceException">It cannot be used.</exception>
     public static IlgpuBackend Open(string id)
     {
         var context = NewContext();
@@ -53,11 +64,15 @@ public sealed class IlgpuBackend : IKernelBackend
         {
             var found = Ids(context).FirstOrDefault(d => d.Id == id).Device
                 ?? throw new ArgumentException($"this machine has no device '{id}'", nameof(id));
+            if (found.Capabilities is CLCapabilityContext { Float64: false })
+                throw new DeviceException($"{id} ({found.Name.Trim()}) has no fp64, which reductions need");
             return new IlgpuBackend(context, found.CreateAccelerator(context), id);
         }
-        catch
+        catch (Exception e)
         {
             context.Dispose();
+            if (e is AcceleratorException or CapabilityNotSupportedException)
+                throw new DeviceException($"{id} cannot be used: {e.Message.ReplaceLineEndings(" ")}", e);
             throw;
         }
     }
@@ -66,7 +81,32 @@ public sealed class IlgpuBackend : IKernelBackend
     internal DeviceMemories Memories { get; }
 
     /// <inheritdoc/>
-    public IKernelStream OpenStream() => new IlgpuStream(this);
+    public IKernelStream OpenStream() => Guard(() => new IlgpuStream(this));
+
+    /// <inheritdoc/>
+    public double MeasureCopy() => Guard(() =>
+    {
+        // Random bytes, in pieces larger than any cache; the first round warms up.
+        long bytes = Math.Min(CopyBytes, StreamBytes / 2);
+        byte[] random = new byte[bytes];
+        new Random(1).NextBytes(random);
+        using var from = Accelerator.Allocate1D(random);
+        using var to = Accelerator.Allocate1D<byte>(bytes);
+        using var queue = Accelerator.CreateStream();
+        double best = 0;
+        for (int round = 0; round <= CopyRounds; round++)
+        {
+            using var begin = queue.AddProfilingMarker();
+            for (int copy = 0; copy < CopiesPerRound; copy++)
+                to.View.BaseView.CopyFrom(queue, from.View.BaseView);
+            using var end = queue.AddProfilingMarker();
+            end.Synchronize();
+            if (round > 0)
+                best = Math.Max(best, 2.0 * CopiesPerRound * bytes / (end - begin).TotalSeconds);
+        }
+
+        return best;
+    });
 
     /// <inheritdoc/>
     public BackendMemory Allocate(nint bytes) => Memories.Allocate(bytes);
@@ -93,14 +133,38 @@ public sealed class IlgpuBackend : IKernelBackend
         AcceleratorStream queue, Action<TArguments> kernel, in TArguments arguments, KernelConfig config)
         where TArguments : struct
     {
-        // A compiled kernel holds the arguments of its next launch, so threads launch one after the other.
-        lock (_launching)
+        var copy = arguments;
+        Guard(() =>
         {
-            var launch = (Action<AcceleratorStream, KernelConfig, TArguments>)_kernels.GetOrAdd(
-                kernel.Method, _ => Accelerator.LoadKernel(kernel));
-            launch(queue, config, arguments);
+            // A compiled kernel holds the arguments of its next launch, so threads launch one after the other.
+            lock (_launching)
+            {
+                var launch = (Action<AcceleratorStream, KernelConfig, TArguments>)_kernels.GetOrAdd(
+                    kernel.Method, _ => Accelerator.LoadKernel(kernel));
+                launch(queue, config, copy);
+            }
+        });
+    }
+
+    /// <summary>Runs what can fail for the device's sake, and says so.</summary>
+    internal T Guard<T>(Func<T> action)
+    {
+        try
+        {
+            return action();
+        }
+        catch (Exception e) when (e is AcceleratorException or OutOfMemoryException)
+        {
+            throw new DeviceException($"{Name} failed: {e.Message.ReplaceLineEndings(" ")}", e);
         }
     }
+
+    /// <summary>Likewise.</summary>
+    internal void Guard(Action action) => Guard(() =>
+    {
+        action();
+        return true;
+    });
 
     private static Context NewContext()
     {

@@ -95,8 +95,16 @@ internal sealed unsafe partial class IlgpuStream
         if (!operand.Exists)
             return -1;
         int size = operand.Type.Size();
-        long stored = TakeBytes(groups * GroupElements * size);
-        _staging.Upload((byte*)operand.Skip(start).Address, At<byte>(stored + ((long)before * size), (long)length * size));
+        nint host = operand.Skip(start).Address;
+
+        // What is held can stay where it is if groups begin there; reading the last one may go beyond its end.
+        long stored = before == 0 ? PlaceHeld(host, (long)length * size) : HeldMemory.Nowhere;
+        if (stored < 0 || stored % (GroupElements * size) != 0)
+        {
+            stored = TakeBytes(groups * GroupElements * size);
+            Upload((byte*)host, At<byte>(stored + ((long)before * size), (long)length * size));
+        }
+
         if (operand.Type == type)
             return stored;
 
@@ -115,7 +123,7 @@ internal sealed unsafe partial class IlgpuStream
     private long BringBits(byte* bits, long first, int end)
     {
         long place = TakeBytes((end + 7) / 8);
-        _staging.Upload(bits + (first / GroupElements), At<byte>(place, (end + 7) / 8));
+        Upload(bits + (first / GroupElements), At<byte>(place, (end + 7) / 8));
         return place;
     }
 

@@ -28,6 +28,7 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
     private readonly AcceleratorStream _queue;
     private readonly Staging _staging;
     private readonly IKernelStream _host = new CpuBackend().OpenStream();
+    private readonly List<HeldMemory> _held = [];
     private MemoryBuffer1D<byte, Stride1D.Dense>? _memory;
     private long _taken;
 
@@ -43,23 +44,70 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
 
     public void Dispose()
     {
-        _memory?.Dispose();
-        _staging.Dispose();
-        _host.Dispose();
-        _queue.Dispose();
+        try
+        {
+            _memory?.Dispose();
+            _staging.Dispose();
+            _queue.Dispose();
+        }
+        catch (AcceleratorException)
+        {
+            // A device that is lost has nothing to free.
+        }
+    }
+
+    public void Hold(void* memory, long bytes) => _held.Add(new HeldMemory((nint)memory, bytes));
+
+    // A worker that moves on releases one part after the other; the copies follow each other, so the first takes all.
+    public void Release(void* memory, long bytes)
+    {
+        if (_held.Exists(h => h.Overlaps((nint)memory, bytes)))
+            _held.Clear();
     }
 
     /// <summary>
-    /// Begins a call: all device memory is free again, and at least <paramref name="bytes"/> can be taken.
+    /// Begins a call: all device memory is free again but for what is held, which is brought there first, and at least
+    /// <paramref name="bytes"/> can be taken.
     /// </summary>
     private void Begin(long bytes)
     {
+        long held = _held.Sum(h => Room<byte>(h.Bytes));
+        if (held + bytes > _backend.StreamBytes)
+        {
+            _held.Clear();
+            held = 0;
+        }
+
+        if (_memory is null || _memory.Length < held + bytes)
+        {
+            _held.ForEach(h => h.Place = HeldMemory.Nowhere);
+            _memory?.Dispose();
+            _memory = null;
+            _backend.Guard(() => _memory = _backend.Accelerator.Allocate1D<byte>(Math.Max(Alignment, held + bytes)));
+        }
+
+        // Places follow each other in the order of the list, so what is there already stays.
         _taken = 0;
-        if (_memory is { } memory && memory.Length >= bytes)
-            return;
-        _memory?.Dispose();
-        _memory = null;
-        _memory = _backend.Accelerator.Allocate1D<byte>(Math.Max(Alignment, bytes));
+        foreach (var memory in _held)
+        {
+            long place = TakeBytes(memory.Bytes);
+            if (memory.Place == place)
+                continue;
+            memory.Place = place;
+            Upload((byte*)memory.Address, At<byte>(place, memory.Bytes));
+        }
+    }
+
+    /// <summary>Where bytes of the host lie in device memory because they are held; negative if they do not.</summary>
+    private long PlaceHeld(nint address, long bytes)
+    {
+        foreach (var memory in _held)
+        {
+            if (memory.Address <= address && address + bytes <= memory.Address + memory.Bytes)
+                return memory.Place + (address - memory.Address);
+        }
+
+        return HeldMemory.Nowhere;
     }
 
     /// <summary>Bytes of device memory that <see cref="Take"/> uses up for so many elements.</summary>
@@ -91,13 +139,15 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
         where T : unmanaged
     {
         var view = Take<T>(length);
-        _staging.Upload((byte*)host, view.Cast<byte>());
+        Upload((byte*)host, view.Cast<byte>());
         return view;
     }
 
+    private void Upload(byte* host, ArrayView<byte> view) => _backend.Guard(() => _staging.Upload(host, view));
+
     /// <summary>Waits for the queue and brings a view's contents to the host.</summary>
     private void Download<T>(ArrayView<T> view, T* host)
-        where T : unmanaged => _staging.Download(view.Cast<byte>(), (byte*)host);
+        where T : unmanaged => _backend.Guard(() => _staging.Download(view.Cast<byte>(), (byte*)host));
 
     /// <summary>Threads of a group, for kernels that ask for none in particular.</summary>
     private int Threads => _backend.Accelerator.AcceleratorType == AcceleratorType.CPU ? GroupSizeOnCpu : GroupSize;
@@ -135,5 +185,20 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
         int groups = (int)Math.Min(items, (long)_backend.Accelerator.NumMultiprocessors * groupsPerMultiprocessor);
         if (groups > 0)
             _backend.Launch(_queue, kernel, arguments, new KernelConfig(groups, Threads, shared));
+    }
+
+    /// <summary>Host memory that keeps its contents.</summary>
+    private sealed class HeldMemory(nint address, long bytes)
+    {
+        public const long Nowhere = -1;
+
+        public nint Address => address;
+
+        public long Bytes => bytes;
+
+        /// <summary>Where it is in device memory.</summary>
+        public long Place { get; set; } = Nowhere;
+
+        public bool Overlaps(nint other, long length) => address < other + length && other < address + bytes;
     }
 }

@@ -6,6 +6,21 @@ public interface IKernelBackend : IDisposable
     /// <summary>Name for people, e.g. <c>cpu (512-bit)</c>.</summary>
     string Name { get; }
 
+    /// <summary>Bytes of the device's memory.</summary>
+    long MemoryBytes { get; }
+
+    /// <summary>
+    /// Elements that a call should have for the device to be at its best, where memory allows; a multiple of
+    /// <see cref="Reduction.Block"/>.
+    /// </summary>
+    int ChunkElements { get; }
+
+    /// <summary>
+    /// Measures how fast the device copies within its memory, in bytes a second, those read and those written: what bounds
+    /// every combine kernel. Takes about a tenth of a second.
+    /// </summary>
+    double MeasureCopy();
+
     /// <summary>
     /// Opens a stream: an ordering domain with its own scratch memory. On the CPU a stream is one worker.
     /// </summary>
@@ -28,9 +43,23 @@ public interface IKernelBackend : IDisposable
 /// exactly the base's or a model's elements (in place). Kernels of the families combine, select and random give the
 /// same bits on every backend, vector width and division into chunks; reductions do too, because their tree is fixed
 /// (<see cref="Reduction"/>).
+/// Any call may throw <see cref="DeviceException"/> on a device.
 /// </summary>
 public interface IKernelStream : IDisposable
 {
+    /// <summary>
+    /// Says that host memory will keep its contents until it is released, so that a device may keep a copy for the calls
+    /// that read from there.
+    /// </summary>
+    /// <param name="memory">The first byte.</param>
+    /// <param name="bytes">How many.</param>
+    unsafe void Hold(void* memory, long bytes);
+
+    /// <summary>Says that memory may change, held or not.</summary>
+    /// <param name="memory">The first byte.</param>
+    /// <param name="bytes">How many.</param>
+    unsafe void Release(void* memory, long bytes);
+
     /// <summary>
     /// Combine: <c>output = rule(base, model 1..N)</c> in one pass, from storage types to a storage type, rounded once.
     /// </summary>

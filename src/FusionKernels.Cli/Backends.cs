@@ -10,21 +10,58 @@ namespace FusionKernels.Cli;
 internal static class Backends
 {
     /// <summary>What <c>--device</c> takes.</summary>
-    public static string[] Devices => ["auto", "cpu", .. Gpus];
+#if FUSION_GPU
+    public const string Names = "auto, cpu, cuda:N, opencl:N, ilgpu-cpu";
+
+    /// <summary>What is missing from this build, or <c>null</c>.</summary>
+    public static string? Missing => null;
+#else
+    public const string Names = "auto, cpu";
+
+    /// <summary>What is missing from this build, or <c>null</c>.</summary>
+    public static string? Missing => "the GPU backend is not in this build, because no package feed had ILGPU";
+#endif
+
+    /// <summary>The devices of this machine.</summary>
+    public static IReadOnlyList<string> Devices()
+    {
+#if FUSION_GPU
+        return ["cpu", .. IlgpuBackend.Devices()];
+#else
+        return ["cpu"];
+#endif
+    }
+
+    /// <summary>
+    /// Opens a device of <see cref="Devices"/>. <c>auto</c> is the CPU: a merge waits for its files, and no figure yet says
+    /// that another device makes it faster.
+    /// </summary>
+    /// <exception cref="MergeException">The machine has no such device, or it cannot be used.</exception>
+    public static IKernelBackend Open(string device)
+    {
+        if (device is "auto" or "cpu")
+            return new CpuBackend();
+#if FUSION_GPU
+        if (Devices().Contains(device))
+            return Gpu(device);
+        string has = $"this machine has {string.Join(", ", Devices())}";
+#else
+        string has = Missing!;
+#endif
+        throw new MergeException(MergeError.Recipe, $"--device {device}: no such device, {has}; see: fusion devices");
+    }
 
 #if FUSION_GPU
-    private static IReadOnlyList<string> Gpus => IlgpuBackend.Devices();
-
-    /// <summary>Opens a device of <see cref="Devices"/>; <c>auto</c> is the fastest there is.</summary>
-    public static IKernelBackend Open(string device) => device is "auto" or "cpu" ? new CpuBackend() : IlgpuBackend.Open(device);
-#else
-    private static IReadOnlyList<string> Gpus => [];
-
-    /// <summary>Opens a device of <see cref="Devices"/>; <c>auto</c> is the fastest there is.</summary>
-    public static IKernelBackend Open(string device) => device switch
+    private static IlgpuBackend Gpu(string device)
     {
-        "auto" or "cpu" => new CpuBackend(),
-        _ => throw new ArgumentOutOfRangeException(nameof(device), device, null),
-    };
+        try
+        {
+            return IlgpuBackend.Open(device);
+        }
+        catch (DeviceException e)
+        {
+            throw new MergeException(MergeError.Recipe, $"--device {device}: {e.Message}");
+        }
+    }
 #endif
 }

@@ -23,6 +23,7 @@ internal static class Program
             new SumLoraCommand(),
             new VerifyCommand(),
             new MethodsCommand(),
+            new DevicesCommand(),
             new DemoCommand(),
             ToolCommand.Json,
             ToolCommand.Quiet,

@@ -41,7 +41,7 @@ public class UsageTests
     public void Help_lists_every_command(params string[] arguments)
     {
         string help = Tool.Run(arguments).Succeeds().Out;
-        foreach (string command in (string[])["merge", "inspect", "diff", "svd", "verify", "methods", "demo"])
+        foreach (string command in (string[])["merge", "inspect", "diff", "svd", "verify", "methods", "devices", "demo"])
             Assert.That(help, Does.Match($@"(?m)^  {command}\b"));
     }
 }

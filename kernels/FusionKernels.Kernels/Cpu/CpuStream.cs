@@ -10,6 +10,15 @@ internal sealed unsafe partial class CpuStream<T> : IKernelStream
 {
     private byte[] _scratch = [], _kept = [];
 
+    // The kernels read where the bytes lie.
+    public void Hold(void* memory, long bytes)
+    {
+    }
+
+    public void Release(void* memory, long bytes)
+    {
+    }
+
     public void Dispose()
     {
     }

@@ -7,6 +7,15 @@ public sealed class ReferenceBackend : IKernelBackend
     public string Name => "reference";
 
     /// <inheritdoc/>
+    public long MemoryBytes => GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+
+    /// <inheritdoc/>
+    public int ChunkElements => Reduction.Block;
+
+    /// <inheritdoc/>
+    public double MeasureCopy() => Cpu.MemoryCopy.Measure();
+
+    /// <inheritdoc/>
     public IKernelStream OpenStream() => new ReferenceStream();
 
     /// <inheritdoc/>

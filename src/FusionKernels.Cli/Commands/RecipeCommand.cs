@@ -17,7 +17,8 @@ internal abstract class RecipeCommand : ToolCommand
 
     private readonly Option<string> _device = new("--device")
     {
-        Description = "Where the kernels run",
+        Description = $"Where the kernels run: {Backends.Names}",
+        HelpName = "DEVICE",
         DefaultValueFactory = _ => "auto",
     };
 
@@ -49,7 +50,6 @@ internal abstract class RecipeCommand : ToolCommand
     protected RecipeCommand(string name, string description, params Argument[] arguments)
         : base(name, description)
     {
-        _device.AcceptOnlyFromAmong(Backends.Devices);
         _nan.AcceptOnlyFromAmong("report", "fail");
         foreach (var argument in arguments)
             Add(argument);

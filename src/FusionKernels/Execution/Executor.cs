@@ -12,8 +12,6 @@ namespace FusionKernels.Execution;
 /// </summary>
 internal sealed class Executor : IDisposable
 {
-    // Chunks of this many elements keep a worker's inputs and output of a four-model bf16 merge (5 x 128 KiB) within its L2 cache.
-    private const int DefaultChunkElements = 1 << 16;
     private const int LargestElement = 8;
     private const int TensorsPerWorker = 16;
     private readonly long _memoryBytes;
@@ -32,7 +30,7 @@ internal sealed class Executor : IDisposable
     {
         int threads = options.Threads > 0 ? options.Threads : Environment.ProcessorCount;
         var steps = plan.Steps;
-        int chunkElements = steps.Append(plan).Min(p => ChunkElements(p, options, threads));
+        int chunkElements = steps.Append(plan).Min(p => ChunkElements(p, options, threads, backend));
         var contexts = new Dictionary<MergePlan, MergeContext>(steps.Count);
         foreach (var step in steps)
             contexts.Add(step, Context(step, PlannedMasks(step, options, cancellation)));
@@ -55,6 +53,9 @@ internal sealed class Executor : IDisposable
     /// <summary>Input bytes read so far.</summary>
     public long BytesRead => _context.BytesRead;
 
+    /// <summary>Why the device was left for the CPU, if it was.</summary>
+    public string? DeviceFailure => _team.Failure;
+
     /// <summary>Counts and clock of the run.</summary>
     public ProgressMeter Progress => _progress;
 
@@ -64,13 +65,16 @@ internal sealed class Executor : IDisposable
     public void Survey()
     {
         foreach (var context in _context.Plan.Steps.Select(s => _context.Steps[s]).Append(_context))
-            context.ModelState = context.Plan.Method.Survey(new ModelSurvey(context, _team));
+            context.ModelState = _team.OnDevice(() => context.Plan.Method.Survey(new ModelSurvey(context, _team)));
     }
 
     /// <summary>Computes one shard into its file: header first, then the tensors, each at its place.</summary>
     /// <returns>The shard's checksums.</returns>
     public ShardRecord Write(ShardLayout shard, IOutputFile file)
     {
+        // A device that failed one of the workers serves none of the next shard's.
+        if (_team.Failure is { } failure)
+            _team.FallBack(failure);
         _progress.Shard(shard.FileName);
         file.Write(0, shard.Header.Span);
         var checksums = new uint[shard.Tensors.Count];
@@ -108,17 +112,32 @@ internal sealed class Executor : IDisposable
             if (next < units.Length)
                 Prefetch(units[next]);
             Unit unit = units[turn];
-            using var held = unit.Hold(_context, workers);
+            using var held = workers.OnDevice(() => unit.Hold(_context, workers));
             foreach (var (index, plan) in unit.Tensors)
             {
                 var place = shard.Tensors[index];
                 _progress.Tensor(place.Name);
-                var sink = new TensorSink(file, place.Offset, Elements.Of(place.Dtype), _progress.Bytes);
-                using var tensor = new TensorMerge(plan, _context, workers, sink);
-                tensor.Run();
+                var sink = workers.OnDevice(() => Compute(plan, place, workers));
                 checksums[index] = sink.Checksum(place.ByteLength);
                 nonFinite[index] = sink.NonFinite;
                 _progress.TensorDone();
+            }
+        }
+
+        // A tensor comes from one device: where that fails, all of it is computed and written again.
+        TensorSink Compute(PlannedTensor plan, PlacedTensor place, Workers workers)
+        {
+            var sink = new TensorSink(file, place.Offset, Elements.Of(place.Dtype), _progress.Bytes);
+            try
+            {
+                using var tensor = new TensorMerge(plan, _context, workers, sink);
+                tensor.Run();
+                return sink;
+            }
+            catch (DeviceException)
+            {
+                sink.Withdraw();
+                throw;
             }
         }
     }
@@ -137,7 +156,7 @@ internal sealed class Executor : IDisposable
             ? new TorchMasks(plan, options.Seed, cancellation)
             : new PhiloxMasks(options.Seed);
 
-    private static int ChunkElements(MergePlan plan, MergeOptions options, int threads)
+    private static int ChunkElements(MergePlan plan, MergeOptions options, int threads, IKernelBackend backend)
     {
         if (options.ChunkElements > 0)
         {
@@ -147,7 +166,7 @@ internal sealed class Executor : IDisposable
 
         long slots = (plan.Models.Count + 3L) * threads * LargestElement;
         long fitting = options.MemoryBytes / slots / Reduction.Block * Reduction.Block;
-        return (int)Math.Clamp(fitting, Reduction.Block, DefaultChunkElements);
+        return (int)Math.Clamp(fitting, Reduction.Block, backend.ChunkElements);
     }
 
     /// <summary>Tensors of a shard that are merged one after the other: mostly one.</summary>

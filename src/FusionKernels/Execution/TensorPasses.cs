@@ -66,7 +66,7 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
         // Two slots of scratch for the body and one per input, each of the largest element type; reads of mapped files leave theirs unused.
         nint slot = (nint)count * LargestElement;
         int firstSource = BodySlots + (origin is null ? 0 : 1);
-        byte* scratch = worker.Scratch(slot * (firstSource + sources.Length));
+        byte* scratch = worker.Inputs(slot * (firstSource + sources.Length), slot * BodySlots);
         var operands = new SourceBuffer();
         Span<Source> kernelSources = sources.Length <= SourceBuffer.Length
             ? ((Span<Source>)operands)[..sources.Length]
@@ -93,10 +93,8 @@ internal sealed unsafe class TensorPasses(MergeContext context, Workers workers,
         {
             var type = Elements.Of(tensor.Dtype)!.Value;
             int size = type.Size();
-            read += (long)count * size;
-
             // SAFETY: `into` has room for `count` elements of the largest type; the planner made sure that the tensor has them.
-            return new Operand(type, tensor.Fetch(first * size, (nint)count * size, into));
+            return new Operand(type, worker.Fetch(tensor, first * size, (nint)count * size, into, ref read));
         }
     }
 

@@ -29,6 +29,9 @@ internal sealed class TensorSink(IOutputFile file, long fileOffset, ElementType?
         written(bytes.Length);
     }
 
+    /// <summary>Takes back what was told of written bytes, before the tensor is written anew.</summary>
+    public void Withdraw() => written(-_pieces.Values.Sum(p => (long)p.Length));
+
     /// <summary>The checksum of all <paramref name="byteLength"/> bytes.</summary>
     /// <exception cref="InvalidOperationException">The pieces do not tile the tensor.</exception>
     public uint Checksum(long byteLength)

@@ -1,5 +1,7 @@
 using System.Runtime.InteropServices;
 using FusionKernels.Kernels;
+using FusionKernels.Kernels.Cpu;
+using FusionKernels.Models;
 
 namespace FusionKernels.Execution;
 
@@ -9,22 +11,27 @@ internal sealed unsafe class Worker : Workers, IDisposable
     // Page alignment lets the kernel's copy into the scratch memory run at full width.
     private const nuint Alignment = 4096;
     private readonly CancellationToken _cancellation;
+    private readonly List<Fetched> _fetched = [];
+    private IKernelBackend _backend;
     private byte* _scratch;
     private nint _scratchBytes;
 
     public Worker(IKernelBackend backend, int index, CancellationToken cancellation)
     {
-        (Backend, Stream, Index, _cancellation) = (backend, backend.OpenStream(), index, cancellation);
+        (_backend, Stream, Index, _cancellation) = (backend, backend.OpenStream(), index, cancellation);
     }
 
     /// <summary>The worker's kernel stream.</summary>
-    public IKernelStream Stream { get; }
+    public IKernelStream Stream { get; private set; }
+
+    /// <summary>Why the worker left its device, if it did.</summary>
+    public string? Failure { get; private set; }
 
     /// <summary>Place in the team.</summary>
     public int Index { get; }
 
     /// <inheritdoc/>
-    public override IKernelBackend Backend { get; }
+    public override IKernelBackend Backend => _backend;
 
     /// <inheritdoc/>
     public override int Count => 1;
@@ -39,17 +46,65 @@ internal sealed unsafe class Worker : Workers, IDisposable
         }
     }
 
+    /// <inheritdoc/>
+    public override bool FallBack(string reason)
+    {
+        if (Failure is not null)
+            return false;
+        Failure = reason;
+        Stream.Dispose();
+        _backend = new CpuBackend();
+        Stream = _backend.OpenStream();
+        return true;
+    }
+
     /// <summary>Scratch memory of at least <paramref name="bytes"/>, valid until the next call.</summary>
-    public byte* Scratch(nint bytes)
+    public byte* Scratch(nint bytes) => Inputs(bytes, bytes);
+
+    /// <summary>
+    /// The same memory for <see cref="Fetch"/>, which leaves alone what is there already: passes that follow each other over a
+    /// tensor of one chunk read it once.
+    /// </summary>
+    /// <param name="bytes">How much.</param>
+    /// <param name="free">How much of it, from the beginning, is for the caller's own use.</param>
+    public byte* Inputs(nint bytes, nint free)
     {
         if (bytes > _scratchBytes)
         {
+            Overwrite(_scratch, _scratchBytes);
             NativeMemory.AlignedFree(_scratch);
             _scratch = (byte*)NativeMemory.AlignedAlloc((nuint)bytes, Alignment);
             _scratchBytes = bytes;
+            free = bytes;
         }
 
+        Overwrite(_scratch, free);
         return _scratch;
+    }
+
+    /// <summary>Some of a tensor's bytes: where they lie, or in <paramref name="into"/>.</summary>
+    /// <param name="tensor">The tensor.</param>
+    /// <param name="offset">The first byte.</param>
+    /// <param name="bytes">How many.</param>
+    /// <param name="into">Part of <see cref="Inputs"/>.</param>
+    /// <param name="read">Counts bytes that were read.</param>
+    public byte* Fetch(ModelTensor tensor, long offset, nint bytes, byte* into, ref long read)
+    {
+        var wanted = new Fetched(tensor, offset, bytes, (nint)into);
+        if (_fetched.Contains(wanted))
+            return into;
+        Overwrite(into, bytes);
+        read += bytes;
+
+        // SAFETY: the caller's part of the scratch memory has room for the bytes.
+        byte* where = tensor.Fetch(offset, bytes, into);
+        if (where == into)
+        {
+            _fetched.Add(wanted);
+            Stream.Hold(into, bytes);
+        }
+
+        return where;
     }
 
     /// <inheritdoc/>
@@ -60,4 +115,13 @@ internal sealed unsafe class Worker : Workers, IDisposable
         _scratchBytes = 0;
         Stream.Dispose();
     }
+
+    private void Overwrite(byte* from, nint bytes)
+    {
+        if (_fetched.RemoveAll(f => f.Into < (nint)from + bytes && (nint)from < f.Into + f.Bytes) > 0)
+            Stream.Release(from, bytes);
+    }
+
+    /// <summary>What a part of the scratch memory holds.</summary>
+    private readonly record struct Fetched(ModelTensor Tensor, long Offset, nint Bytes, nint Into);
 }

@@ -11,13 +11,13 @@ internal sealed class WorkerTeam : Workers, IDisposable
 
     public WorkerTeam(IKernelBackend backend, int threads, CancellationToken cancellation)
     {
-        (Backend, _cancellation) = (backend, cancellation);
+        _cancellation = cancellation;
         _workers = [.. Enumerable.Range(0, threads).Select(i => new Worker(backend, i, cancellation))];
         _threads = new ThreadTeam(threads, "fusion worker");
     }
 
     /// <inheritdoc/>
-    public override IKernelBackend Backend { get; }
+    public override IKernelBackend Backend => _workers[0].Backend;
 
     /// <inheritdoc/>
     public override int Count => _workers.Length;
@@ -28,6 +28,18 @@ internal sealed class WorkerTeam : Workers, IDisposable
         _cancellation.ThrowIfCancellationRequested();
         body(_workers[member], item);
     });
+
+    /// <summary>Why workers left the device, if they did.</summary>
+    public string? Failure => _workers.Select(w => w.Failure).FirstOrDefault(f => f is not null);
+
+    /// <inheritdoc/>
+    public override bool FallBack(string reason)
+    {
+        bool left = false;
+        foreach (var worker in _workers)
+            left |= worker.FallBack(reason);
+        return left;
+    }
 
     /// <inheritdoc/>
     public void Dispose()

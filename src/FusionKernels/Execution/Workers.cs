@@ -14,6 +14,22 @@ internal abstract class Workers : IStreamTeam
     /// </summary>
     public abstract void Run(int items, Action<Worker, int> body);
 
+    /// <summary>Runs something on the device; where that fails, once more on the CPU, which goes on from there.</summary>
+    public T OnDevice<T>(Func<T> action)
+    {
+        try
+        {
+            return action();
+        }
+        catch (DeviceException e) when (FallBack(e.Message))
+        {
+            return action();
+        }
+    }
+
+    /// <summary>Leaves a device that failed for the CPU; false where that has been done.</summary>
+    public abstract bool FallBack(string reason);
+
     /// <inheritdoc/>
     public abstract IKernelBackend Backend { get; }
 

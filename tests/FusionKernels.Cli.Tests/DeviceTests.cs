@@ -1,0 +1,46 @@
+namespace FusionKernels.Cli.Tests;
+
+/// <summary>Where kernels run: the devices that the tool lists, and merges on each of them.</summary>
+public sealed class DeviceTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    /// <summary>The devices besides the CPU; none in a build without ILGPU.</summary>
+    private static readonly string[] Others = [.. Backends.Devices().Skip(1)];
+
+    public void Dispose() => _folder.Dispose();
+
+    [Test]
+    public void The_list_has_the_cpu_first_and_says_what_is_missing_from_the_build()
+    {
+        string[] lines = Tool.Run("devices").Succeeds().Out.TrimEnd().Split('\n');
+        Assert.That(lines[1], Does.Match("^cpu +cpu .* all$"));
+        Assert.That(lines, Has.Length.EqualTo(2 + Others.Length + (Backends.Missing is null ? 0 : 1)));
+        var first = Tool.Run("devices", "--json").Succeeds().Json[0];
+        Assert.That(first.GetProperty("device").GetString(), Is.EqualTo("cpu"));
+        Assert.That(first.GetProperty("copy_bytes_per_second").GetDouble(), Is.GreaterThan(1e6));
+    }
+
+    [TestCase("ties")]
+    [TestCase("dare_ties")]
+    [TestCase("della")]
+    [TestCase("model_stock")]
+    public void A_merge_writes_the_same_bytes_on_every_device(string recipe)
+    {
+        byte[] expected = Merge("cpu");
+        foreach (string device in Others)
+            Assert.That(Merge(device).AsSpan().SequenceEqual(expected), $"{recipe} on {device}");
+
+        byte[] Merge(string device)
+        {
+            string output = _folder[$"{recipe}-{device.Replace(':', '-')}"];
+            Tool.Run("merge", Path.GetFullPath($"../recipes/{recipe}.yml", Tool.Digits), output, "--model-root", Tool.Digits, "--device", device).Succeeds();
+            return File.ReadAllBytes(Path.Combine(output, "model.safetensors"));
+        }
+    }
+
+    [TestCase("cuda:99")]
+    [TestCase("abacus")]
+    public void A_device_that_is_not_there_is_named_with_those_that_are(string device) =>
+        Tool.Run("merge", "recipe.yml", "out", "--device", device).AssertFails(ExitCodes.Usage, device, "no such device");
+}

@@ -1,0 +1,132 @@
+using FusionKernels.Kernels;
+using FusionKernels.Kernels.Cpu;
+using FusionKernels.Recipes;
+using FusionKernels.Tests.InMemory;
+
+namespace FusionKernels.Tests;
+
+/// <summary>A device that fails at any of its calls leaves the bytes that the CPU would have written, and a warning.</summary>
+public class LostDeviceTests
+{
+    private static readonly Dictionary<string, MemoryTensor[]> Models = ToyModels.Family(
+        2, ("wide.weight", [3, 9000]), ("model.a.weight", [16, 32]), ("model.b.weight", [16, 32]), ("model.c.weight", [64]));
+
+    private static readonly Recipe Ties = Recipe.For("ties").WithBase("base")
+        .Add("m0", ("weight", 0.5), ("density", 0.5)).Add("m1", ("weight", 0.25), ("density", 0.25));
+
+    [TestCase(1)]
+    [TestCase(3)]
+    public void A_merge_goes_on_on_the_cpu(int threads)
+    {
+        var options = new MergeOptions { Threads = threads, ChunkElements = Reduction.Block };
+        var expected = new MemoryStore();
+        InMemoryMerge.Into(expected, Ties, Models, out _, options);
+        int calls = 0;
+        for (bool failed = true; failed; calls++)
+        {
+            using var backend = new FragileBackend(calls);
+            var store = new MemoryStore();
+            var report = InMemoryMerge.Into(store, Ties, Models, out _, options with { Backend = backend });
+            failed = backend.Failed;
+            Assert.That(report.Warnings, failed ? Has.One.EqualTo("lost; the rest was merged on the CPU") : Is.Empty);
+            Assert.That(store.Files["model.safetensors"], Is.EqualTo(expected.Files["model.safetensors"]), $"after {calls} calls");
+        }
+
+        Assert.That(calls, Is.GreaterThan(10));
+    }
+
+    /// <summary>The CPU's kernels until a number of calls, then none any more.</summary>
+    private sealed class FragileBackend(int calls) : IKernelBackend
+    {
+        private readonly CpuBackend _cpu = new();
+        private int _left = calls;
+
+        public string Name => "fragile";
+
+        public long MemoryBytes => _cpu.MemoryBytes;
+
+        public int ChunkElements => _cpu.ChunkElements;
+
+        public bool Failed => Volatile.Read(ref _left) < 0;
+
+        public double MeasureCopy() => 1;
+
+        public BackendMemory Allocate(nint bytes) => _cpu.Allocate(bytes);
+
+        public bool Holds(Operand operand) => true;
+
+        public IKernelStream OpenStream() => new FragileStream(this, _cpu.OpenStream());
+
+        public void Dispose() => _cpu.Dispose();
+
+        public void Call()
+        {
+            if (Interlocked.Decrement(ref _left) < 0)
+                throw new DeviceException("lost");
+        }
+    }
+
+    private sealed unsafe class FragileStream(FragileBackend device, IKernelStream cpu) : IKernelStream
+    {
+        public void Hold(void* memory, long bytes) => cpu.Hold(memory, bytes);
+
+        public void Release(void* memory, long bytes) => cpu.Release(memory, bytes);
+
+        // What it was writing is lost with the device.
+        public void Combine<TRule>(in Chunk chunk, in TRule rule, Operand output)
+            where TRule : struct, ICombineRule
+        {
+            new Span<byte>((void*)output.Address, chunk.Length * output.Type.Size()).Fill(0xA5);
+            device.Call();
+            cpu.Combine(chunk, rule, output);
+        }
+
+        public void Histogram(in Chunk chunk, ReadOnlySpan<MagnitudeHistogram?> histograms)
+        {
+            device.Call();
+            cpu.Histogram(chunk, histograms);
+        }
+
+        public long FindTie(in Chunk chunk, uint bits, ref long rank)
+        {
+            device.Call();
+            return cpu.FindTie(chunk, bits, ref rank);
+        }
+
+        // Hundreds of short calls, all alike: they do not fail.
+        public int SampleMagnitudes(in Chunk chunk, int stride, Span<uint> magnitudes) =>
+            cpu.SampleMagnitudes(chunk, stride, magnitudes);
+
+        public void Gram(in Chunk chunk, Span<double> partials) => throw new NotSupportedException();
+
+        public void AbsoluteSum(in Chunk chunk, Span<double> partials) => throw new NotSupportedException();
+
+        public void Compare(Operand left, Operand right, int length, ref Difference difference) =>
+            throw new NotSupportedException();
+
+        public void WriteMask(in Chunk chunk, Span<byte> bits) => throw new NotSupportedException();
+
+        public void WriteRankedMask(in Chunk chunk, in RankedDraw draw, Span<byte> bits) =>
+            throw new NotSupportedException();
+
+        public void Words(Philox stream, long first, Span<uint> words) => throw new NotSupportedException();
+
+        public void Normals(Philox stream, long first, in Matrix output) => throw new NotSupportedException();
+
+        public void Copy(in Matrix source, in Matrix output) => throw new NotSupportedException();
+
+        public void Multiply(in Matrix left, in Matrix right, in Matrix output, double alpha, double beta) =>
+            throw new NotSupportedException();
+
+        public void Score(GatedLinear layer, in Matrix input, int expert, Routing routing) =>
+            throw new NotSupportedException();
+
+        public void Shrink(GatedLinear layer, in Matrix input, Routing routing, int first, int count) =>
+            throw new NotSupportedException();
+
+        public void Expand(GatedLinear layer, in Matrix input, Routing routing, int first, int count, in Matrix output) =>
+            throw new NotSupportedException();
+
+        public void Dispose() => cpu.Dispose();
+    }
+}
