@@ -23,7 +23,6 @@ public sealed class DeviceTests : IDisposable
 
     [TestCase("ties")]
     [TestCase("dare_ties")]
-    [TestCase("della")]
     [TestCase("model_stock")]
     public void A_merge_writes_the_same_bytes_on_every_device(string recipe)
     {

@@ -1,7 +1,11 @@
 using FusionKernels.Kernels.Cpu;
 using FusionKernels.Kernels.Tests;
 
+if (args is ["conformance"])
+    return Conformance.Run();
+
 // What InstructionSetTests runs in child processes with instruction sets switched off.
 using var backend = new CpuBackend();
 Console.WriteLine(backend.Name);
 Console.WriteLine(Digest.Of(backend));
+return 0;

@@ -16,7 +16,7 @@ internal sealed record RatioGroup(string Name, Func<RatioOptions, IEnumerable<Ra
         new("rsvd", Sketches.Measure),
         new("smile", Smile.Measure),
 #if FUSION_GPU
-        new("gpu", Gpu.DenseOnGpu.Measure),
+        new("gpu", options => Gpu.StreamingOnGpu.Measure(options).Concat(Gpu.DenseOnGpu.Measure(options))),
 #endif
     ];
 

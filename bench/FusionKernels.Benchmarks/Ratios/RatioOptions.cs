@@ -22,6 +22,9 @@ internal sealed record RatioOptions
     /// </summary>
     public double? TorchSvdSeconds { get; init; }
 
+    /// <summary>The device of <c>ratios gpu</c> (<c>--device</c>).</summary>
+    public string Device { get; init; } = "cuda:0";
+
     private const string MemoryFolder = "/dev/shm";
     private const long OutBytes = 2L << 30;
 
@@ -37,12 +40,13 @@ internal sealed record RatioOptions
                 ["--set", var folder, ..] => options with { Set = folder },
                 ["--out", var folder, ..] => options with { Out = folder },
                 ["--case", var name, ..] => options with { Case = name },
+                ["--device", var device, ..] => options with { Device = device },
                 ["--torch-svd", var seconds, ..] => options with
                 {
                     TorchSvdSeconds = double.Parse(seconds, CultureInfo.InvariantCulture),
                 },
                 _ => throw new FormatException(
-                    $"'{arguments[0]}': the options are --set DIR, --out DIR, --case NAME and --torch-svd SECONDS"),
+                    $"'{arguments[0]}': the options are --set DIR, --out DIR, --case NAME, --device ID and --torch-svd SECONDS"),
             };
         }
 

@@ -18,7 +18,8 @@ internal sealed unsafe class Worker : Workers, IDisposable
 
     public Worker(IKernelBackend backend, int index, CancellationToken cancellation)
     {
-        (_backend, Stream, Index, _cancellation) = (backend, backend.OpenStream(), index, cancellation);
+        _backend = backend;
+        (Stream, Index, _cancellation) = (backend.OpenStream(), index, cancellation);
     }
 
     /// <summary>The worker's kernel stream.</summary>
