@@ -79,12 +79,16 @@ public sealed class BackendMatrixTests(string name) : IDisposable
     }
 
     [Test]
-    public void Freed_memory_is_not_used()
+    public void Freed_memory_of_a_device_is_refused()
     {
         BackendMemory memory = _team.Backend.Allocate(64);
+        var operand = new Operand(ElementType.F32, memory.Address);
+        Assert.That(_team.Backend.Holds(operand));
         Assert.That(memory.Bytes, Is.EqualTo((nint)64));
         memory.Dispose();
         memory.Dispose();
+        if (Backends.Devices.Contains(name))
+            Assert.Throws<ArgumentOutOfRangeException>(() => _team.Backend.Holds(operand));
         Assert.Throws<ArgumentOutOfRangeException>(() => _team.Backend.Allocate(0));
     }
 }

@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
 
 /// <summary>What the products' kernels ask of a type of number.</summary>
@@ -15,36 +13,4 @@ internal interface IScalar<T>
 
     /// <summary>The sum, rounded by itself: not fused with a product before it.</summary>
     static abstract T Add(T left, T right);
-}
-
-/// <inheritdoc/>
-internal readonly struct SingleScalar : IScalar<float>
-{
-    /// <inheritdoc/>
-    public static int Halves => 2;
-
-    /// <inheritdoc/>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Load<TElements>(in DeviceMatrix matrix, long index)
-        where TElements : struct, IElements => TElements.Load(matrix, index);
-
-    /// <inheritdoc/>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Add(float left, float right) => Exact.Add(left, right);
-}
-
-/// <inheritdoc/>
-internal readonly struct DoubleScalar : IScalar<double>
-{
-    /// <inheritdoc/>
-    public static int Halves => 1;
-
-    /// <inheritdoc/>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static double Load<TElements>(in DeviceMatrix matrix, long index)
-        where TElements : struct, IElements => TElements.LoadDouble(matrix, index);
-
-    /// <inheritdoc/>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static double Add(double left, double right) => Exact.Add(left, right);
 }

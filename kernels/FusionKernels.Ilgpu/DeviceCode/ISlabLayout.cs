@@ -6,17 +6,3 @@ internal interface ISlabLayout
     /// <summary>Whether it is a line's steps, not a step's lines.</summary>
     static abstract bool IsByLines { get; }
 }
-
-/// <inheritdoc/>
-internal readonly struct ByLines : ISlabLayout
-{
-    /// <inheritdoc/>
-    public static bool IsByLines => true;
-}
-
-/// <inheritdoc/>
-internal readonly struct BySteps : ISlabLayout
-{
-    /// <inheritdoc/>
-    public static bool IsByLines => false;
-}
