@@ -33,7 +33,22 @@ run)
   trap 'rm -rf "$stage"' EXIT
   tar -C "$stage" -xzf "$pack"
   "$stage/fusionkernels-gpu/FusionKernels.Kernels.Tests" conformance
-  "$stage/fusionkernels-gpu/FusionKernels.Benchmarks" ratios gpu --device "$device" | tee "$folder/$(date +%F).jsonl"
+
+  # Where PyTorch is there: the seconds of its randomized SVD of a matrix of the same size.
+  torch=$(python3 - <<'EOF' 2> /dev/null || true
+import time, torch
+a = torch.randn(4096, 14336, device="cuda")
+for _ in range(5):
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    torch.svd_lowrank(a, q=144, niter=2)
+    torch.cuda.synchronize()
+    seconds = time.perf_counter() - start
+print(seconds)
+EOF
+)
+  "$stage/fusionkernels-gpu/FusionKernels.Benchmarks" ratios gpu --device "$device" \
+    ${torch:+--torch-svd "$torch"} | tee "$folder/$(date +%F).jsonl"
   ;;
 *)
   sed -n '2,6p' "$0" >&2
