@@ -61,6 +61,30 @@ public class RandomTests
     }
 
     [Test]
+    public void Many_normals_at_once_have_the_bits_of_single_pairs()
+    {
+        // Every 61st radius and angle, the ends of both, and what is computed again because it is next to zero.
+        uint[] words = new uint[BoxMuller.MostWords];
+        float[] normals = new float[words.Length];
+        for (uint first = 0; first < 1 << 24; first += 61 * (uint)words.Length)
+        {
+            for (uint i = 0; i < words.Length; i += 2)
+            {
+                uint place = Math.Min(first + (61 * i), (1 << 24) - 1);
+                words[i] = place << 8;
+                words[i + 1] = (i % 4 == 0 ? place : (uint)((place * 2654435761L) & 0xFFFFFF)) << 8;
+            }
+
+            BoxMuller.Fill(words, normals);
+            for (int i = 0; i < words.Length; i += 2)
+            {
+                var (even, odd) = BoxMuller.Pair(words[i], words[i + 1]);
+                Assert.That((normals[i], normals[i + 1]), Is.EqualTo((even, odd)), $"{words[i]}, {words[i + 1]}");
+            }
+        }
+    }
+
+    [Test]
     public void Normals_have_mean_zero_variance_one_and_no_infinity()
     {
         using IKernelStream reference = Backends.Reference.OpenStream();

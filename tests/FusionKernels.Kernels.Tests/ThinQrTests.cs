@@ -31,6 +31,24 @@ public sealed class ThinQrTests : IDisposable
         AssertFactors(Dense.WithSpectrum<float>(500, 40, values, 3));
     }
 
+    [TestCase(0.5)]
+    [TestCase(1e-3)]
+    [TestCase(1e-6)]
+    public void A_basis_without_a_triangle_spans_what_the_columns_do(double smallest)
+    {
+        double[] values = [.. Enumerable.Range(0, 40).Select(i => Math.Pow(smallest, i / 39.0))];
+        using DenseMatrix<float> x = Dense.WithSpectrum<float>(700, 40, values, 3), rough = x.Clone(), fine = x.Clone();
+        ThinQr.Recondition(_team, rough.View);
+        ThinQr.Orthonormalize(_team, fine.View);
+        Assert.That(Dense.DistanceFromOrthonormal(Dense.Of(rough).Transpose()), Is.LessThan(1e-2));
+        Assert.That(Dense.DistanceFromOrthonormal(Dense.Of(fine).Transpose()), Is.LessThan(1e-6));
+        foreach (Matrix<double> basis in new[] { Dense.Of(rough).QR().Q, Dense.Of(fine) })
+        {
+            Matrix<double> columns = Dense.Of(x), missed = columns - (basis * (basis.Transpose() * columns));
+            Assert.That(Dense.Largest(missed), Is.LessThan(1e-6));
+        }
+    }
+
     [Test]
     public void Graded_columns()
     {

@@ -8,6 +8,7 @@ internal static unsafe class OpenBlas
 {
     private const string Library = "libopenblas.so.0";
     private const int RowMajor = 101, ColumnMajor = 102, NoTranspose = 111, Transpose = 112;
+    private const int NormalDistribution = 3;
 
     /// <summary>
     /// Loads the library with the kernels that are its fastest: what it or the environment chooses may be slow
@@ -69,6 +70,14 @@ internal static unsafe class OpenBlas
         }
     }
 
+    /// <summary>Standard normals by LAPACK's generator.</summary>
+    public static void Normals(int count, float* x)
+    {
+        // The last of the four words of the seed is odd.
+        int* seed = stackalloc int[] { 1, 2, 3, 5 };
+        Slarnv(NormalDistribution, seed, count, x);
+    }
+
     [DllImport("libc", EntryPoint = "setenv", BestFitMapping = false, ThrowOnUnmappableChar = true)]
     private static extern int SetEnvironment(string name, string value, int overwrite);
 
@@ -90,6 +99,9 @@ internal static unsafe class OpenBlas
     [DllImport(Library, EntryPoint = "sorgqr_")]
     private static extern void Sorgqr(
         in int m, in int n, in int k, float* x, in int stride, float* tau, float* work, in int length, out int failed);
+
+    [DllImport(Library, EntryPoint = "slarnv_")]
+    private static extern void Slarnv(in int distribution, int* seed, in int count, float* x);
 
     [DllImport(Library, EntryPoint = "sgesdd_")]
     private static extern void Sgesdd(

@@ -5,17 +5,16 @@ namespace FusionKernels.Benchmarks.Ratios;
 /// <param name="Ours">Seconds of each of our runs.</param>
 internal sealed record Pairs(double[] Anchor, double[] Ours)
 {
-    private const int Count = 5;
-
-    /// <summary>Runs each once to warm up, then five pairs.</summary>
+    /// <summary>Runs each once to warm up, then in pairs.</summary>
     /// <param name="anchor">Runs the anchor and returns its seconds.</param>
     /// <param name="ours">Runs ours and returns its seconds.</param>
-    public static Pairs Measure(Func<double> anchor, Func<double> ours)
+    /// <param name="count">How many pairs: an odd number, larger for runs that are short.</param>
+    public static Pairs Measure(Func<double> anchor, Func<double> ours, int count = 5)
     {
         anchor();
         ours();
-        var pairs = new Pairs(new double[Count], new double[Count]);
-        for (int i = 0; i < Count; i++)
+        var pairs = new Pairs(new double[count], new double[count]);
+        for (int i = 0; i < count; i++)
             (pairs.Anchor[i], pairs.Ours[i]) = (anchor(), ours());
         return pairs;
     }

@@ -30,9 +30,17 @@ internal sealed unsafe partial class CpuStream<T>
         int next = 0;
         while (tile.Next())
         {
-            for (int model = 0; model < models; model++)
-                Widen<TWide>(tile.Values(model), values + (model * DeltaTiles<T>.Most), tile.Padded);
-            AddPairs<TWide>(values, models, tile.Padded, sums);
+            if (models == 1)
+            {
+                AddSquares<TWide>(tile.Values(0), tile.Padded, sums);
+            }
+            else
+            {
+                for (int model = 0; model < models; model++)
+                    Widen<TWide>(tile.Values(model), values + (model * DeltaTiles<T>.Most), tile.Padded);
+                AddPairs<TWide>(values, models, tile.Padded, sums);
+            }
+
             if (tile.EndsBlock)
                 FoldRows(sums, pairs, partials, ref next);
         }
@@ -43,6 +51,25 @@ internal sealed unsafe partial class CpuStream<T>
     {
         for (int i = 0; i < length; i += TWide.Count)
             TWide.Store(TWide.Load(values + i), wide + i);
+    }
+
+    /// <summary>What <see cref="AddPair"/> does with one model, whose values are widened as they are read.</summary>
+    private static void AddSquares<TWide>(float* values, int length, double* sums)
+        where TWide : struct, IWideLanes<TWide>
+    {
+        for (int strip = 0; strip < Reduction.Lanes; strip += 2 * TWide.Count)
+        {
+            TWide lower = TWide.Load(sums + strip), upper = TWide.Load(sums + strip + TWide.Count);
+            for (int i = strip; i < length; i += Reduction.Lanes)
+            {
+                TWide left = TWide.Load(values + i), right = TWide.Load(values + i + TWide.Count);
+                lower = TWide.AddExactProduct(lower, left, left);
+                upper = TWide.AddExactProduct(upper, right, right);
+            }
+
+            TWide.Store(lower, sums + strip);
+            TWide.Store(upper, sums + strip + TWide.Count);
+        }
     }
 
     /// <summary>

@@ -19,6 +19,70 @@ internal static unsafe class DeltaTile
         Codec.Select(data.Type, ref difference);
     }
 
+    /// <summary>
+    /// Lines of a matrix minus those of its base, which has the same strides, or as they are where there is none.
+    /// </summary>
+    /// <param name="data">The first element.</param>
+    /// <param name="origin">The base's first element, or <c>default</c>.</param>
+    /// <param name="stride">Elements from one line to the next.</param>
+    /// <param name="lines">How many lines.</param>
+    /// <param name="length">Elements of a line.</param>
+    /// <param name="tile">Receives them.</param>
+    /// <param name="tileStride">Elements from one line to the next there.</param>
+    public static void SubtractLines<T>(
+        Operand data, Operand origin, nint stride, int lines, int length, float* tile, nint tileStride)
+        where T : struct, ICpuLanes<T>
+    {
+        var differences = new LineDifferences<T>(data, origin, stride, lines, length, tile, tileStride);
+        if (origin.Exists)
+            Codec.Select(data.Type, origin.Type, differences);
+        else
+            Codec.Select(data.Type, ref differences);
+    }
+
+    private readonly struct LineDifferences<T>(
+        Operand data, Operand origin, nint stride, int lines, int length, float* tile, nint tileStride)
+        : ICodecAction, ICodecPairAction
+        where T : struct, ICpuLanes<T>
+    {
+        // Line by line whole registers, then single elements: lane j is element i + j.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public void Invoke<TData, TOrigin>()
+            where TData : struct, ICodec
+            where TOrigin : struct, ICodec
+        {
+            for (int line = 0; line < lines; line++)
+            {
+                byte* x = (byte*)data.Address + (line * stride * TData.Size);
+                byte* y = (byte*)origin.Address + (line * stride * TOrigin.Size);
+                float* target = tile + (line * tileStride);
+                int i = 0;
+                for (; i <= length - T.Count; i += T.Count)
+                    Put(Subtract<TData, TOrigin, T>(x, y, i), target + i);
+                for (; i < length; i++)
+                    Put(Subtract<TData, TOrigin, F32x1>(x, y, i), target + i);
+            }
+        }
+
+        public void Invoke<TData>()
+            where TData : struct, ICodec
+        {
+            for (int line = 0; line < lines; line++)
+                Read<T>(data.Skip(line * stride), tile + (line * tileStride), length);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static TLanes Subtract<TData, TOrigin, TLanes>(byte* x, byte* y, nint i)
+            where TData : struct, ICodec
+            where TOrigin : struct, ICodec
+            where TLanes : struct, ICpuLanes<TLanes> =>
+            Codec.Load<TData, TLanes>(x + (i * TData.Size)) - Codec.Load<TOrigin, TLanes>(y + (i * TOrigin.Size));
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void Put<TLanes>(TLanes values, float* target)
+            where TLanes : struct, ICpuLanes<TLanes> => TLanes.Store(values, (byte*)target, sizeof(float));
+    }
+
     private readonly struct Difference<T>(byte* source, float* origin, float* tile, int length) : ICodecAction
         where T : struct, ICpuLanes<T>
     {

@@ -1,4 +1,7 @@
+using System.Numerics;
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 
 namespace FusionKernels.Kernels;
 
@@ -8,7 +11,7 @@ namespace FusionKernels.Kernels;
 /// </summary>
 internal static class Cholesky
 {
-    private const int Block = 64;
+    private const int Block = 96;
 
     /// <summary>Replaces a symmetric matrix by its factor; above the diagonal come zeros.</summary>
     /// <param name="team">Who computes.</param>
@@ -17,22 +20,13 @@ internal static class Cholesky
     /// <returns>Whether all did; if not (or if a pivot is NaN), the contents are lost.</returns>
     public static bool TryFactor(IStreamTeam team, DenseMatrix<double> a, double smallestPivot)
     {
-        // Right-looking: a diagonal block by rows, the rows below it one by one, then what both subtract from the rest.
+        // Right-looking: a diagonal block, the rows below it one by one, then what both subtract from the rest.
         int n = a.Rows;
         for (int begin = 0; begin < n; begin += Block)
         {
             int end = Math.Min(begin + Block, n);
-            for (int row = begin; row < end; row++)
-            {
-                SolveRow(a, row, begin, row);
-                Span<double> line = a.Row(row);
-                double pivot = line[row] - TensorPrimitives.SumOfSquares<double>(line[begin..row]);
-                if (!(pivot > smallestPivot))
-                    return false;
-                line[row] = Math.Sqrt(pivot);
-                line[(row + 1)..].Clear();
-            }
-
+            if (!TryFactorBlock(a, begin, end, smallestPivot))
+                return false;
             int parts = (n - end + Block - 1) / Block, first = end, from = begin;
             team.Run(parts, (_, part) =>
             {
@@ -81,12 +75,65 @@ internal static class Cholesky
     {
         int n = factor.Rows;
         var inverse = new DenseMatrix<double>(n, n);
-        team.Run(n, (_, row) =>
+
+        // A block of columns a part, from the last row up: row i is (e_i - the sum of L_ji times row j, j > i) / L_ii.
+        team.Run((n + Block - 1) / Block, (_, part) =>
         {
-            inverse[row, row] = 1;
-            Forward(factor, inverse.Row(row), row, n);
+            int begin = part * Block, end = Math.Min(begin + Block, n);
+            for (int i = end - 1; i >= 0; i--)
+            {
+                Span<double> row = inverse.Row(i);
+                if (i >= begin)
+                    row[i] = 1;
+                for (int j = i + 1; j < end; j++)
+                {
+                    int first = Math.Max(j, begin);
+                    Add(inverse.Row(j)[first..end], -factor[j, i], row[first..end]);
+                }
+
+                Span<double> whole = row[Math.Max(i, begin)..end];
+                TensorPrimitives.Divide(whole, factor[i, i], whole);
+            }
         });
         return inverse;
+    }
+
+    /// <summary>Replaces a diagonal block by its factor, and clears the rows beyond the diagonal.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static bool TryFactorBlock(DenseMatrix<double> a, int begin, int end, double smallestPivot)
+    {
+        // Column by column, each subtracted from the rows below as a vector: sums of products would wait for each other.
+        Span<double> column = stackalloc double[end - begin];
+        for (int k = begin; k < end; k++)
+        {
+            Span<double> line = a.Row(k);
+            if (!(line[k] > smallestPivot))
+                return false;
+            double root = line[k] = Math.Sqrt(line[k]);
+            line[(k + 1)..].Clear();
+            for (int i = k + 1; i < end; i++)
+                column[i - begin] = a[i, k] /= root;
+            for (int i = k + 1; i < end; i++)
+            {
+                Span<double> known = column[(k + 1 - begin)..(i + 1 - begin)];
+                Add(known, -column[i - begin], a.Row(i).Slice(k + 1, known.Length));
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>target += factor * x, for vectors of some ten elements, for which a call would take longer.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Add(ReadOnlySpan<double> x, double factor, Span<double> target)
+    {
+        // Whole vectors, then single elements.
+        ref double from = ref MemoryMarshal.GetReference(x), to = ref MemoryMarshal.GetReference(target);
+        nuint i = 0, length = (nuint)Math.Min(x.Length, target.Length);
+        for (; i + (nuint)Vector<double>.Count <= length; i += (nuint)Vector<double>.Count)
+            (Vector.LoadUnsafe(ref to, i) + (Vector.LoadUnsafe(ref from, i) * factor)).StoreUnsafe(ref to, i);
+        for (; i < length; i++)
+            Unsafe.Add(ref to, i) += Unsafe.Add(ref from, i) * factor;
     }
 
     /// <summary>The elements of a row of L in columns [begin, end), whose rows of L are known.</summary>

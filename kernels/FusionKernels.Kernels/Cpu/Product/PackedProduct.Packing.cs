@@ -12,12 +12,16 @@ internal readonly unsafe partial struct PackedProduct<TLanes, T, TScalar>
     /// row by row.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void PackRight(int step, int steps, int column, int columns)
+    private void PackRight(int step, int steps, int column, int columns, TScalar* packed)
     {
         if (!_right.IsRowMajor)
         {
             for (int first = 0; first < columns; first += PanelWidth)
-                PackColumns(step, steps, column + first, Math.Min(PanelWidth, columns - first), Panel(first, steps));
+            {
+                int wide = Math.Min(PanelWidth, columns - first);
+                PackColumns(step, steps, column + first, wide, Panel(packed, first, steps));
+            }
+
             return;
         }
 
@@ -27,12 +31,12 @@ internal readonly unsafe partial struct PackedProduct<TLanes, T, TScalar>
             TScalar* line = Lines(_right, step + k, column, 1, columns, out _);
             for (int first = 0; first < whole; first += PanelWidth)
             {
-                TScalar* target = Panel(first, steps) + (k * PanelWidth);
+                TScalar* target = Panel(packed, first, steps) + (k * PanelWidth);
                 ThreeLanes<T, TScalar>.Store(ThreeLanes<T, TScalar>.Load(line + first), target);
             }
 
             if (rest > 0)
-                CopyPadded(line + whole, rest, Panel(whole, steps) + (k * width), width);
+                CopyPadded(line + whole, rest, Panel(packed, whole, steps) + (k * width), width);
         }
     }
 
@@ -68,36 +72,22 @@ internal readonly unsafe partial struct PackedProduct<TLanes, T, TScalar>
         }
     }
 
-    /// <summary>Groups of eight rows, the last padded with zeros.</summary>
+    /// <summary>Rows in groups of eight, the last padded with zeros.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void PackLeft(int row, int rows, int step, int steps)
+    private void PackLeft(Block block)
     {
+        (int row, int rows, int step, int steps) = (block.Row, block.Rows, block.Step, block.Steps);
         if (_left.IsRowMajor)
         {
-            // Measured on a matrix beyond the caches: two rows ahead 3.2 ms, not at all 4.7, four rows 3.5.
-            for (int i = 0; i < rows; i++)
-            {
-                Prefetch(_left, row + Math.Min(i + 2, rows - 1), step, steps);
-                Read(_left, row + i, step, steps, _packedLeft + (i * LeftByRows.Row));
-            }
-
+            Read(_left, row, step, rows, steps, _packedLeft, LeftByRows.Row);
             for (int i = rows; i % Group != 0; i++)
                 new Span<TScalar>(_packedLeft + (i * LeftByRows.Row), steps).Clear();
         }
         else
         {
-            Matrix left = _left.Transposed;
-            for (int k = 0; k < steps; k++)
-            {
-                Prefetch(left, step + Math.Min(k + Group, steps - 1), row, rows);
-                TScalar* line = Lines(left, step + k, row, 1, rows, out _);
-                TScalar* target = _packedLeft + (k * Group);
-                int first = 0;
-                for (; first <= rows - Group; first += Group, target += Group * LeftByRows.Row)
-                    *(Eight*)target = *(Eight*)(line + first);
-                if (first < rows)
-                    CopyPadded(line + first, rows - first, target, Group);
-            }
+            Read(_left.Transposed, step, row, steps, rows, _packedLeft, LeftByColumns.Step);
+            for (int k = 0; rows % Group != 0 && k < steps; k++)
+                new Span<TScalar>(_packedLeft + (k * LeftByColumns.Step) + rows, Group - (rows % Group)).Clear();
         }
     }
 
@@ -121,50 +111,38 @@ internal readonly unsafe partial struct PackedProduct<TLanes, T, TScalar>
         }
 
         stride = length;
-        for (int i = 0; i < count; i++)
-            Read(matrix, row + i, column, length, _lines + (i * stride));
+        Read(matrix, row, column, count, length, _lines, stride);
         return _lines;
     }
 
-    /// <summary>A part of a row of a row-major matrix as TScalar, its base subtracted.</summary>
+    /// <summary>Parts of rows of a row-major matrix as TScalar, its base subtracted.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Read(in Matrix matrix, int row, int column, int length, TScalar* target)
+    private void Read(in Matrix matrix, int row, int column, int rows, int length, TScalar* target, nint stride)
     {
-        if (IsPlain(matrix))
+        nint skip = (row * matrix.RowStride) + column;
+        Operand data = matrix.Data.Skip(skip), origin = matrix.Base.Skip(skip);
+        bool plain = IsPlain(matrix);
+        if (!plain && typeof(TScalar) == typeof(float))
         {
-            new Span<TScalar>(Address(matrix, row, column), length).CopyTo(new Span<TScalar>(target, length));
+            DeltaTile.SubtractLines<TLanes>(data, origin, matrix.RowStride, rows, length, (float*)target, stride);
             return;
         }
 
-        nint skip = (row * matrix.RowStride) + column;
-        float* origin = null, values = typeof(TScalar) == typeof(float) ? (float*)target : _widened;
-        if (matrix.Base.Exists)
-            DeltaTile.Read<TLanes>(matrix.Base.Skip(skip), origin = _widened + RightColumns, length);
-        DeltaTile.Subtract<TLanes>(matrix.Data.Skip(skip), origin, values, length);
-        if (typeof(TScalar) != typeof(float))
+        for (int i = 0; i < rows; i++, target += stride)
         {
-            var widened = new ReadOnlySpan<float>(values, length);
-            TensorPrimitives.ConvertTruncating(widened, new Span<TScalar>(target, length));
-        }
-    }
+            var line = new Span<TScalar>(target, length);
+            if (plain)
+            {
+                new Span<TScalar>(Address(matrix, row + i, column), length).CopyTo(line);
+                continue;
+            }
 
-    /// <summary>A part of a row of a row-major matrix that will be read soon.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Prefetch(in Matrix matrix, int row, int column, int length)
-    {
-        nint skip = (row * matrix.RowStride) + column;
-        Prefetch((void*)matrix.Data.Skip(skip).Address, length * matrix.Data.Type.Size());
-        if (matrix.Base.Exists)
-            Prefetch((void*)matrix.Base.Skip(skip).Address, length * matrix.Base.Type.Size());
+            nint next = i * matrix.RowStride;
+            DeltaTile.SubtractLines<TLanes>(data.Skip(next), origin.Skip(next), 0, 1, length, _widened, 0);
+            TensorPrimitives.ConvertTruncating(new ReadOnlySpan<float>(_widened, length), line);
+        }
     }
 
     private static bool IsPlain(in Matrix matrix) => !matrix.Base.Exists
         && matrix.Data.Type == (typeof(TScalar) == typeof(float) ? ElementType.F32 : ElementType.F64);
-
-    /// <summary>Eight elements that move at once.</summary>
-    [InlineArray(Group)]
-    private struct Eight
-    {
-        private TScalar _first;
-    }
 }

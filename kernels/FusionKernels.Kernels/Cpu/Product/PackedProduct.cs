@@ -22,7 +22,11 @@ internal readonly unsafe partial struct PackedProduct<TLanes, T, TScalar>
     where T : struct, IProductLanes<T, TScalar>
     where TScalar : unmanaged, INumber<TScalar>
 {
-    private const int Group = 8, LeftRows = 64, RightColumns = 2064;
+    private const int Group = 8, RightColumns = 2064;
+
+    // Rows of a left block; twice as many where they are stored by columns, since every step is on another page of
+    // memory (measured on a delta of 4096 x 4096 times 80 columns: 64 rows 24.5 ms, 128 and 256 19.6).
+    private const int LeftRows = 64, WideLeftRows = 192;
 
     private readonly Matrix _left, _right, _output;
     private readonly TScalar _alpha, _beta;
@@ -50,13 +54,13 @@ internal readonly unsafe partial struct PackedProduct<TLanes, T, TScalar>
         _tile = (TScalar*)scratch;
         _lines = _tile + TileLength;
         _packedLeft = _lines + LinesLength;
-        _packedRight = _packedLeft + (LeftRows * LeftByRows.Row);
+        _packedRight = _packedLeft + LeftLength;
         _widened = (float*)(_packedRight + (Depth * RightColumns));
     }
 
     /// <summary>Bytes of scratch memory.</summary>
     public static nint Scratch =>
-        (sizeof(TScalar) * (TileLength + LinesLength + (LeftRows * LeftByRows.Row) + (Depth * RightColumns)))
+        (sizeof(TScalar) * (TileLength + LinesLength + LeftLength + (Depth * RightColumns)))
         + (sizeof(float) * 2 * RightColumns);
 
     /// <summary>
@@ -64,46 +68,97 @@ internal readonly unsafe partial struct PackedProduct<TLanes, T, TScalar>
     /// </summary>
     private static int Depth => 2048 / sizeof(TScalar);
 
+    private int LeftBlockRows => _left.IsRowMajor ? LeftRows : WideLeftRows;
+
     private static int PanelWidth => 3 * T.Count;
 
     /// <summary>A tile, and one transposed.</summary>
     private static int TileLength => 2 * Group * PanelWidth;
 
+    private static nint LeftLength => Math.Max(LeftRows * LeftByRows.Row, Depth * LeftByColumns.Step);
+
     /// <summary>Lines on their way to a transposition, or one of a right block's width.</summary>
     private static int LinesLength => Math.Max(Group * Depth, RightColumns);
 
-    // Blocks of right columns, of depth, of left rows, then panels by groups. The first block of the depth writes the
-    // output (which was scaled by beta unless it is not to be read), the others add to it. With no depth at all one
-    // block of zero steps still writes.
+    // The first block of the depth writes the output (which was scaled by beta unless it is not to be read), the others
+    // add to it. With no depth at all one block of zero steps still writes.
     // SAFETY: here and in all that is called, an address lies in one of the matrices, whose shapes were checked against
     // each other, or within the lengths that Scratch adds up.
     public void Run()
     {
+        if (_output.Rows == 0 || _output.Columns == 0)
+            return;
         bool overwrite = TScalar.IsZero(_beta);
         if (!overwrite && _beta != TScalar.One)
             ScaleOutput();
+        bool fits = _right.Columns <= RightColumns && (long)_left.Columns * Width(_right.Columns) <= Depth * RightColumns;
+        if (_left.IsRowMajor && fits)
+            RunByRows(overwrite);
+        else
+            RunByDepth(overwrite);
+    }
+
+    /// <summary>
+    /// Blocks of left rows, then of depth: the right matrix fits and is packed whole, the left one is read as it lies in
+    /// memory (measured on a delta of 4096 x 4096 times 80 columns: 17.4 instead of 19.2 ms).
+    /// </summary>
+    private void RunByRows(bool overwrite)
+    {
+        int columns = _right.Columns, width = Width(columns);
+        for (int step = 0; step < _left.Columns; step += Depth)
+            PackRight(step, Math.Min(Depth, _left.Columns - step), 0, columns, _packedRight + ((nint)step * width));
+        for (int row = 0; row < _left.Rows; row += LeftRows)
+        {
+            int step = 0;
+            do
+            {
+                Block block = BlockAt(row, step);
+                var part = new RightPart(_packedRight + ((nint)step * width), 0, columns);
+                bool write = overwrite && step == 0;
+                step += block.Steps;
+                Multiply(block, part, write, step < _left.Columns ? BlockAt(row, step) : BlockAt(row + block.Rows, 0));
+            }
+            while (step < _left.Columns);
+        }
+    }
+
+    /// <summary>Blocks of right columns, of depth, then of left rows.</summary>
+    private void RunByDepth(bool overwrite)
+    {
         for (int column = 0; column < _right.Columns; column += RightColumns)
         {
-            int columns = Math.Min(RightColumns, _right.Columns - column), step = 0;
+            int step = 0;
+            var part = new RightPart(_packedRight, column, Math.Min(RightColumns, _right.Columns - column));
             do
             {
                 int steps = Math.Min(Depth, _left.Columns - step);
-                PackRight(step, steps, column, columns);
-                for (int row = 0; row < _left.Rows; row += LeftRows)
+                PackRight(step, steps, column, part.Columns, part.Packed);
+                for (int row = 0; row < _left.Rows; row += LeftBlockRows)
                 {
-                    int rows = Math.Min(LeftRows, _left.Rows - row);
-                    PackLeft(row, rows, step, steps);
+                    Block block = BlockAt(row, step);
+                    int next = row + block.Rows;
                     bool write = overwrite && step == 0;
-                    if (_left.IsRowMajor)
-                        Multiply<LeftByRows>(row, rows, column, columns, steps, write);
-                    else
-                        Multiply<LeftByColumns>(row, rows, column, columns, steps, write);
+                    Multiply(block, part, write, next < _left.Rows ? BlockAt(next, step) : BlockAt(0, step + steps));
                 }
 
                 step += steps;
             }
             while (step < _left.Columns);
         }
+    }
+
+    /// <summary>The left block that begins at a row and a step; an empty one beyond the last.</summary>
+    private Block BlockAt(int row, int step) => new(
+        row, Math.Min(LeftBlockRows, _left.Rows - row), step, Math.Min(Depth, _left.Columns - step));
+
+    private void Multiply(Block block, RightPart right, bool write, Block next)
+    {
+        PackLeft(block);
+        Matrix ahead = _left.Slice(next.Row, next.Step, next.Rows, next.Steps);
+        if (_left.IsRowMajor)
+            Multiply<LeftByRows>(block, right, write, new Ahead(ahead));
+        else
+            Multiply<LeftByColumns>(block, right, write, new Ahead(ahead.Transposed));
     }
 
     private void ScaleOutput()
@@ -117,23 +172,27 @@ internal readonly unsafe partial struct PackedProduct<TLanes, T, TScalar>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Multiply<TLayout>(int row, int rows, int column, int columns, int steps, bool write)
+    private void Multiply<TLayout>(Block block, RightPart right, bool write, Ahead next)
         where TLayout : struct, ILeftLayout
     {
-        for (int first = 0; first < columns; first += PanelWidth)
+        (int row, int rows, int steps) = (block.Row, block.Rows, block.Steps);
+        int tiles = (right.Columns + PanelWidth - 1) / PanelWidth * ((rows + Group - 1) / Group);
+        int linesAhead = (next.Lines + tiles - 1) / tiles;
+        for (int first = 0; first < right.Columns; first += PanelWidth)
         {
-            int width = Math.Min(PanelWidth, columns - first);
-            TScalar* panel = Panel(first, steps);
+            int width = Math.Min(PanelWidth, right.Columns - first), column = right.Column + first;
+            TScalar* panel = Panel(right.Packed, first, steps);
             for (int group = 0; group < rows; group += Group)
             {
-                TScalar* left = _packedLeft + (group * LeftByRows.Row);
+                TScalar* left = _packedLeft + (group * TLayout.Row);
                 int height = Math.Min(Group, rows - group), stride = Width(width);
-                PrefetchOutput(row + group, height, column + first, width);
+                PrefetchOutput(row + group, height, column, width);
+                next.Fetch(linesAhead);
 
                 // A whole tile goes where it belongs, others through memory of the tile's shape.
                 bool whole = height == Group && width == stride && _output.IsRowMajor;
                 Tile tile = whole
-                    ? new Tile(Address(_output, row + group, column + first), _output.RowStride, _alpha, add: !write)
+                    ? new Tile(Address(_output, row + group, column), _output.RowStride, _alpha, add: !write)
                     : new Tile(_tile, stride, _alpha, add: false);
                 if (stride == PanelWidth)
                     SumTile<ThreeLanes<T, TScalar>, TLayout>(left, panel, steps, height, tile);
@@ -142,7 +201,7 @@ internal readonly unsafe partial struct PackedProduct<TLanes, T, TScalar>
                 else
                     SumTile<T, TLayout>(left, panel, steps, height, tile);
                 if (!whole)
-                    PutTile(row + group, height, column + first, width, stride, write);
+                    PutTile(row + group, height, column, width, stride, write);
             }
         }
     }
@@ -261,7 +320,7 @@ internal readonly unsafe partial struct PackedProduct<TLanes, T, TScalar>
 
     private static int Width(int columns) => (columns + T.Count - 1) / T.Count * T.Count;
 
-    private TScalar* Panel(int column, int steps) => _packedRight + ((nint)column * steps);
+    private static TScalar* Panel(TScalar* packed, int column, int steps) => packed + ((nint)column * steps);
 
     /// <summary>
     /// A tile's place in the output, while its sums are on their way: measured 15 % on large products.
@@ -283,11 +342,50 @@ internal readonly unsafe partial struct PackedProduct<TLanes, T, TScalar>
         if (!Sse.IsSupported)
             return;
         for (byte* line = (byte*)first; line < (byte*)first + bytes; line += 64)
-            Sse.Prefetch0(line);
+            Sse.Prefetch1(line);
     }
 
     private static TScalar* Address(in Matrix matrix, int row, int column) => (TScalar*)matrix.Data.Address
         + (row * matrix.RowStride) + (column * matrix.ColumnStride);
+
+    /// <summary>A part of the left matrix.</summary>
+    private readonly record struct Block(int Row, int Rows, int Step, int Steps);
+
+    /// <summary>Columns of the right matrix, some steps of which are packed.</summary>
+    private readonly struct RightPart(TScalar* packed, int column, int columns)
+    {
+        public readonly TScalar* Packed = packed;
+
+        public readonly int Column = column, Columns = columns;
+    }
+
+    /// <summary>
+    /// The block of a matrix stored by rows that is packed next: brought near some lines at a time, while tiles of the
+    /// one before are summed (measured on a delta of 4096 x 4096 times 80 columns: 19 instead of 23.5 ms).
+    /// </summary>
+    private struct Ahead(Matrix block)
+    {
+        private readonly byte* _data = (byte*)block.Data.Address, _base = (byte*)block.Base.Address;
+        private readonly nint _stride = block.RowStride;
+        private readonly int _size = block.Data.Type.Size(), _baseSize = block.Base.Type.Size();
+        private readonly int _length = block.Columns;
+        private int _done;
+
+        /// <summary>All lines of the block.</summary>
+        public readonly int Lines = block.Columns == 0 ? 0 : block.Rows;
+
+        /// <summary>Asks for the next lines.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Fetch(int lines)
+        {
+            for (int end = Math.Min(Lines, _done + lines); _done < end; _done++)
+            {
+                Prefetch(_data + (_done * _stride * _size), _length * _size);
+                if (_base != null)
+                    Prefetch(_base + (_done * _stride * _baseSize), _length * _baseSize);
+            }
+        }
+    }
 
     /// <summary>Where a tile's sums go, times alpha.</summary>
     private readonly struct Tile(TScalar* first, nint stride, TScalar alpha, bool add)
@@ -324,12 +422,13 @@ internal readonly unsafe partial struct PackedProduct<TLanes, T, TScalar>
     }
 
     /// <summary>
-    /// The eight rows interleaved step by step: what a column-major left matrix gives without one.
+    /// The rows of all groups side by side, step after step: what a column-major left matrix gives without one.
     /// </summary>
     private readonly struct LeftByColumns : ILeftLayout
     {
         public static nint Row => 1;
 
-        public static nint Step => Group;
+        // A cache line more than a block's rows, as above.
+        public static nint Step => WideLeftRows + (64 / sizeof(TScalar));
     }
 }
