@@ -37,7 +37,9 @@ public sealed class IlgpuBackend : IKernelBackend
         ? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes
         : Accelerator.MemorySize;
 
-    /// <summary>Enough for a launch to be short against its kernel, few enough for several workers to overlap.</summary>
+    /// <summary>
+    /// Enough for a launch to be short against its kernel, few enough for several workers to overlap.
+    /// </summary>
     public int ChunkElements => Accelerator.AcceleratorType == AcceleratorType.CPU ? 1 << 16 : 1 << 22;
 
     /// <summary>Device memory that a stream keeps to, unless a single call needs more.</summary>

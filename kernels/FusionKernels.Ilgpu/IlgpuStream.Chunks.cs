@@ -27,8 +27,9 @@ internal sealed unsafe partial class IlgpuStream
     }
 
     /// <summary>
-    /// How many elements of a chunk a call can take at once, so that its inputs and <paramref name="bytesEach"/> bytes an
-    /// element beside them stay within a stream's part of the device's memory; a multiple of <see cref="Reduction.Block"/>.
+    /// How many elements of a chunk a call can take at once, so that its inputs and <paramref name="bytesEach"/> bytes
+    /// an element beside them stay within a stream's part of the device's memory; a multiple of
+    /// <see cref="Reduction.Block"/>.
     /// </summary>
     private int PieceLength(in Chunk chunk, int bytesEach)
     {
@@ -53,8 +54,8 @@ internal sealed unsafe partial class IlgpuStream
     }
 
     /// <summary>
-    /// Brings a piece of a chunk to the device, every operand as <paramref name="type"/>, which is <see cref="InputType"/>.
-    /// An operand that stands for several models travels once.
+    /// Brings a piece of a chunk to the device, every operand as <paramref name="type"/>, which is
+    /// <see cref="InputType"/>. An operand that stands for several models travels once.
     /// </summary>
     private DeviceChunk Bring(in Chunk chunk, int start, int length, ElementType type)
     {

@@ -33,8 +33,8 @@ internal static class Backends
     }
 
     /// <summary>
-    /// Opens a device of <see cref="Devices"/>. <c>auto</c> is the CPU: a merge waits for its files, and no figure yet says
-    /// that another device makes it faster.
+    /// Opens a device of <see cref="Devices"/>. <c>auto</c> is the CPU: a merge waits for its files, and no figure yet
+    /// says that another device makes it faster.
     /// </summary>
     /// <exception cref="MergeException">The machine has no such device, or it cannot be used.</exception>
     public static IKernelBackend Open(string device)

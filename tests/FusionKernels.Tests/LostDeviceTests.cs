@@ -5,7 +5,9 @@ using FusionKernels.Tests.InMemory;
 
 namespace FusionKernels.Tests;
 
-/// <summary>A device that fails at any of its calls leaves the bytes that the CPU would have written, and a warning.</summary>
+/// <summary>
+/// A device that fails at any of its calls leaves the bytes that the CPU would have written, and a warning.
+/// </summary>
 public class LostDeviceTests
 {
     private static readonly Dictionary<string, MemoryTensor[]> Models = ToyModels.Family(

@@ -4,9 +4,9 @@ using ILGPU;
 namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
 
 /// <summary>
-/// A piece of a <see cref="Chunk"/> in the device's memory, in groups of eight elements that begin at multiples of eight
-/// within the tensor. The first and the last group may hold a few elements of any contents that lie outside the piece.
-/// All operands have one storage type.
+/// A piece of a <see cref="Chunk"/> in the device's memory, in groups of eight elements that begin at multiples of
+/// eight within the tensor. The first and the last group may hold a few elements of any contents that lie outside the
+/// piece. All operands have one storage type.
 /// </summary>
 internal struct DeviceChunk
 {
@@ -62,8 +62,8 @@ internal struct DeviceChunk
     }
 
     /// <summary>
-    /// The magnitudes of a model's delta. Where that is NaN, its bits are what the CPU's subtraction leaves: those of the
-    /// first operand that is NaN, made quiet, or the quiet NaN that infinities give.
+    /// The magnitudes of a model's delta. Where that is NaN, its bits are what the CPU's subtraction leaves: those of
+    /// the first operand that is NaN, made quiet, or the quiet NaN that infinities give.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly Eight Magnitude<TIn>(int model, long group)

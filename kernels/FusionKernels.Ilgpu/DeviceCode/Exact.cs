@@ -4,8 +4,8 @@ using ILGPU.Runtime.Cuda;
 namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
 
 /// <summary>
-/// Sums that no compiler fuses with a product: CUDA's would, unless the instruction says how it rounds. Products need no
-/// such care, because it takes a sum to fuse them.
+/// Sums that no compiler fuses with a product: CUDA's would, unless the instruction says how it rounds. Products need
+/// no such care, because it takes a sum to fuse them.
 /// </summary>
 internal static class Exact
 {

@@ -3,7 +3,9 @@ using ILGPU;
 
 namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
 
-/// <summary>What masks and scale make of a group's delta: <c>scale * (mask * delta)</c>, each operation rounded.</summary>
+/// <summary>
+/// What masks and scale make of a group's delta: <c>scale * (mask * delta)</c>, each operation rounded.
+/// </summary>
 internal interface IMasking
 {
     /// <summary>The values that a rule or a reduction sees.</summary>
@@ -23,7 +25,9 @@ internal readonly struct Unmasked : IMasking
         delta;
 }
 
-/// <summary>Masks are thresholds or absent: the pass that merges in TIES, with half the registers of any mask.</summary>
+/// <summary>
+/// Masks are thresholds or absent: the pass that merges in TIES, with half the registers of any mask.
+/// </summary>
 internal readonly struct Thresholded : IMasking
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

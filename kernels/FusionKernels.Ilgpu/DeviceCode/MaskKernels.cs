@@ -82,9 +82,10 @@ internal static class MaskKernels
     }
 
     // One pass of a sort of every row by four bits of the magnitudes, stable, so that equal ones stay in order of their
-    // columns: a group of threads takes a row, a thread a stretch of it. It counts its digits; the counts become places,
-    // all elements of smaller digits first, then those of the same digit in earlier stretches; and it moves its elements
-    // there. Places have memory of their own: ILGPU moves a load down to its first use, past a store to the same address.
+    // columns: a group of threads takes a row, a thread a stretch of it. It counts its digits; the counts become
+    // places, all elements of smaller digits first, then those of the same digit in earlier stretches; and it moves its
+    // elements there. Places have memory of their own: ILGPU moves a load down to its first use, past a store to the
+    // same address.
     public static void Sort(RankedArguments arguments)
     {
         var counts = SharedMemory.Allocate<int>(Digits * MostThreads);

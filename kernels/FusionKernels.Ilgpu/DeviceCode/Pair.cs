@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
 
 /// <summary>
-/// Twice the lanes of <typeparamref name="T"/>, so that what is written over lanes gives a thread several elements whose
-/// operations do not wait for each other. Taken apart into registers by the compiler.
+/// Twice the lanes of <typeparamref name="T"/>, so that what is written over lanes gives a thread several elements
+/// whose operations do not wait for each other. Taken apart into registers by the compiler.
 /// </summary>
 /// <param name="low">The first lanes.</param>
 /// <param name="high">The others.</param>

@@ -75,9 +75,9 @@ internal readonly struct MagnitudeTerm : ITerm
 /// <summary>The reduce family, in the fixed tree of <see cref="Reduction"/>.</summary>
 internal static class ReduceKernels
 {
-    // A group of threads takes a block of the tree. It brings a tile of every model's values to shared memory, then each
-    // thread carries some of the block's lanes over it: 16 lanes a term, neighbours next to each other. At the block's end a
-    // thread folds the lanes of a term. Elements beyond the last are zeros, which change no sum.
+    // A group of threads takes a block of the tree. It brings a tile of every model's values to shared memory, then
+    // each thread carries some of the block's lanes over it: 16 lanes a term, neighbours next to each other. At the
+    // block's end a thread folds the lanes of a term. Elements beyond the last are zeros, which change no sum.
     public static void Reduce<TIn, TTerm>(ReduceArguments arguments)
         where TIn : struct, ICodec
         where TTerm : struct, ITerm

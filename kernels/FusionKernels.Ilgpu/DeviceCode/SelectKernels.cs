@@ -12,7 +12,9 @@ internal struct Bracket
     /// <summary>log2 of the bit patterns per bin.</summary>
     public int Shift;
 
-    /// <summary>Place of the model's first bin among all models'; after the last bin comes the count of what lies above.</summary>
+    /// <summary>
+    /// Place of the model's first bin among all models'; after the last bin comes the count of what lies above.
+    /// </summary>
     public int First;
 }
 
@@ -64,10 +66,10 @@ internal static class SelectKernels
     // Bins that a group of threads counts in shared memory, and the tag of one that is free.
     private const int Slots = 2048, Free = -1;
 
-    // A group of threads counts in a small table in shared memory, where a bin has one possible slot: the first bin to come
-    // takes it, others count in global memory. So the few bins that hold most elements (zeros, the few magnitudes that
-    // differences of bf16 numbers have) are added to the global counts once a group, and bins that are hit seldom do not
-    // wait for each other anyway. The base is read once for all models.
+    // A group of threads counts in a small table in shared memory, where a bin has one possible slot: the first bin to
+    // come takes it, others count in global memory. So the few bins that hold most elements (zeros, the few magnitudes
+    // that differences of bf16 numbers have) are added to the global counts once a group, and bins that are hit seldom
+    // do not wait for each other anyway. The base is read once for all models.
     public static void Histogram<TIn>(HistogramArguments arguments)
         where TIn : struct, ICodec
     {

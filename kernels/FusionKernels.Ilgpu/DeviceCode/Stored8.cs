@@ -5,8 +5,9 @@ using ILGPU.Runtime;
 namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
 
 /// <summary>
-/// Eight stored elements of any type as they lie in memory: 8, 16, 32 or 64 bytes in accesses of 16 (8 for the smallest),
-/// at a multiple of their number. Kept apart from decoding, so that a load can be under way while others are computed.
+/// Eight stored elements of any type as they lie in memory: 8, 16, 32 or 64 bytes in accesses of 16 (8 for the
+/// smallest), at a multiple of their number. Kept apart from decoding, so that a load can be under way while others are
+/// computed.
 /// </summary>
 internal struct Stored8
 {

@@ -63,8 +63,8 @@ internal sealed unsafe class Worker : Workers, IDisposable
     public byte* Scratch(nint bytes) => Inputs(bytes, bytes);
 
     /// <summary>
-    /// The same memory for <see cref="Fetch"/>, which leaves alone what is there already: passes that follow each other over a
-    /// tensor of one chunk read it once.
+    /// The same memory for <see cref="Fetch"/>, which leaves alone what is there already: passes that follow each other
+    /// over a tensor of one chunk read it once.
     /// </summary>
     /// <param name="bytes">How much.</param>
     /// <param name="free">How much of it, from the beginning, is for the caller's own use.</param>

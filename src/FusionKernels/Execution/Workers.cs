@@ -14,7 +14,9 @@ internal abstract class Workers : IStreamTeam
     /// </summary>
     public abstract void Run(int items, Action<Worker, int> body);
 
-    /// <summary>Runs something on the device; where that fails, once more on the CPU, which goes on from there.</summary>
+    /// <summary>
+    /// Runs something on the device; where that fails, once more on the CPU, which goes on from there.
+    /// </summary>
     public T OnDevice<T>(Func<T> action)
     {
         try
