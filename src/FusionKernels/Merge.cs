@@ -86,10 +86,10 @@ public static class Merge
             executor.Progress.TensorDone();
         }
 
-        if (remaining.Length > 0)
-            executor.Survey();
         foreach (var shard in folder.Finished.Values)
             Judge(shard, options, output);
+        if (remaining.Length > 0)
+            executor.Survey();
         foreach (var shard in remaining)
             Write(plan, executor, folder, shard, record => Judge(record, options, output));
         if (!folder.IsComplete)

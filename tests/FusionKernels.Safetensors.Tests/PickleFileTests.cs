@@ -1,4 +1,5 @@
 using System.Text;
+using FusionKernels.Tests;
 
 namespace FusionKernels.Safetensors.Tests;
 

@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using FusionKernels.Tests;
 
 namespace FusionKernels.Safetensors.Tests;
 

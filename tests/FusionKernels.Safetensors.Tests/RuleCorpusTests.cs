@@ -1,3 +1,5 @@
+using FusionKernels.Tests;
+
 namespace FusionKernels.Safetensors.Tests;
 
 /// <summary>Files that break a rule of the format, or just keep it: every row of the manifest has its verdict.</summary>

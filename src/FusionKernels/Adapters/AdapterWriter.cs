@@ -50,9 +50,10 @@ internal sealed unsafe class AdapterWriter
     {
         OutputFolder.RefuseInside(_output, _plan.Inputs);
         var store = new DirectoryOutputStore(_output);
-        using var folder = OutputFolder.Open(store, Existing(), _plan.Record, _options.Restart);
+        OutputLayout existing = Existing();
+        using var folder = OutputFolder.Open(store, existing, _plan.Record, _options.Restart);
         bool reused = folder.Finished.Count > 0;
-        OutputLayout layout = reused ? Existing() : Compute(folder);
+        OutputLayout layout = reused ? existing : Compute(folder);
         if (!reused)
         {
             long needed = layout.Shards[0].FileLength;

@@ -32,7 +32,7 @@ internal sealed record GoldenFolder(string Name, string Location, JsonElement Ma
     public static IEnumerable<GoldenFolder> Formulas => Read("golden.json");
 
     /// <summary>The cases of the repository.</summary>
-    public static string Shipped => Path.Combine(RepositoryRoot(), "tests", "golden");
+    public static string Shipped => Path.Combine(RepositoryRoot.Path, "tests", "golden");
 
     /// <summary>Reads a list of records from one of the manifest's arrays.</summary>
     public IEnumerable<JsonElement> Records(string array) =>
@@ -57,16 +57,5 @@ internal sealed record GoldenFolder(string Name, string Location, JsonElement Ma
                 yield return new GoldenFolder((prefix + name).TrimEnd('/', '.'), folder, manifest);
             }
         }
-    }
-
-    private static string RepositoryRoot()
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, "FusionKernels.sln")))
-                return folder.FullName;
-        }
-
-        throw new DirectoryNotFoundException("The tests must run from a build output inside the repository.");
     }
 }
