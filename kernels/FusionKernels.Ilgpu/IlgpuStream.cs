@@ -44,6 +44,7 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
 
     public void Dispose()
     {
+        _host.Dispose();
         try
         {
             _memory?.Dispose();
