@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Reflection;
 using FusionKernels.Recipes;
 
 namespace FusionKernels.Benchmarks.Ratios;
@@ -12,6 +13,10 @@ internal static class AgainstMergekit
 {
     private const int Runs = 3;
     private const double Density = 0.5;
+
+    /// <summary>The tool as its project builds it.</summary>
+    private static readonly string Tool = typeof(AgainstMergekit).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>()
+        .Single(a => a.Key == "Tool").Value!;
 
     private sealed record Case(Recipe Recipe, double MergekitSeconds, double? Target)
     {
@@ -86,7 +91,7 @@ internal static class AgainstMergekit
             var watch = Stopwatch.StartNew();
             using var tool = Process.Start(new ProcessStartInfo("dotnet")
             {
-                ArgumentList = { Path.Combine(AppContext.BaseDirectory, "fusion.dll"), "merge", recipe, output },
+                ArgumentList = { Tool, "merge", recipe, output },
                 RedirectStandardOutput = true,
                 RedirectStandardError = true,
             })!;

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 
 namespace FusionKernels.Kernels.Cpu;
 
@@ -69,6 +70,7 @@ internal sealed unsafe partial class CpuStream<T>
             new ReadOnlySpan<TBits>((void*)right.Address, length));
 
     /// <summary>Clears both elements where either is NaN or infinite; returns how many.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static int ClearNonFinite(float* left, float* right, int length)
     {
         T zero = T.SplatBits(0), largest = T.SplatBits(0x7F7F_FFFF);
@@ -87,6 +89,7 @@ internal sealed unsafe partial class CpuStream<T>
     }
 
     /// <summary>Adds x^2, y^2, x y and (x - y)^2 to four rows of 16 lanes, and raises the fifth to |x - y|.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddDifferences<TWide>(float* left, float* right, int length, double* sums)
         where TWide : struct, IWideLanes<TWide>
     {

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace FusionKernels.Kernels.Cpu;
 
 internal sealed unsafe partial class CpuStream<T>
@@ -37,6 +39,7 @@ internal sealed unsafe partial class CpuStream<T>
     }
 
     // SAFETY: here and below, the matrices hold their elements.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void MoveBits<TWord>(in Matrix source, in Matrix output)
         where TWord : unmanaged
     {
@@ -58,6 +61,7 @@ internal sealed unsafe partial class CpuStream<T>
     private readonly struct Conversion(Matrix source, Matrix output) : ICodecPairAction
     {
         // Whole registers where both are stored by rows, then single elements.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Invoke<TFrom, TTo>()
             where TFrom : struct, ICodec
             where TTo : struct, ICodec

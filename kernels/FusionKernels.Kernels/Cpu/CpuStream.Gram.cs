@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace FusionKernels.Kernels.Cpu;
 
 internal sealed unsafe partial class CpuStream<T>
@@ -46,6 +48,7 @@ internal sealed unsafe partial class CpuStream<T>
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Widen<TWide>(float* values, double* wide, int length)
         where TWide : struct, IWideLanes<TWide>
     {
@@ -54,6 +57,7 @@ internal sealed unsafe partial class CpuStream<T>
     }
 
     /// <summary>What <see cref="AddPair"/> does with one model, whose values are widened as they are read.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddSquares<TWide>(float* values, int length, double* sums)
         where TWide : struct, IWideLanes<TWide>
     {
@@ -94,6 +98,7 @@ internal sealed unsafe partial class CpuStream<T>
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddPair<TWide>(double* row, double* column, int length, double* sums)
         where TWide : struct, IWideLanes<TWide>
     {
@@ -112,6 +117,7 @@ internal sealed unsafe partial class CpuStream<T>
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddTwoPairs<TWide>(double* row, double* column, int length, double* sums)
         where TWide : struct, IWideLanes<TWide>
     {

@@ -13,7 +13,7 @@ namespace FusionKernels.Execution;
 internal sealed record PlanRecord
 {
     /// <summary>Raised whenever the same recipe gives other bytes.</summary>
-    public const int CurrentNumerics = 1;
+    public const int CurrentNumerics = 2;
 
     /// <summary>The numerics version that computes the output.</summary>
     public required int Numerics { get; init; }

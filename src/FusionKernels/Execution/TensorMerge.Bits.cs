@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using FusionKernels.Kernels;
@@ -35,6 +36,7 @@ internal sealed unsafe partial class TensorMerge
     public void WriteNumbers(ReadOnlySpan<float> values) => _sink.Write(0, MemoryMarshal.AsBytes(values));
 
     // Sixteen comparisons make two bytes, lane 0 the lowest bit; the rest bit by bit.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Pack(ReadOnlySpan<float> values, Span<byte> bits)
     {
         int i = 0;

@@ -8,9 +8,9 @@ namespace FusionKernels.Tokenizers;
 /// <summary>The small JSON files of a model: config.json, and those of its tokenizer.</summary>
 internal static class JsonFile
 {
-    private static readonly JsonSerializerOptions Indented = new()
+    private static readonly JsonWriterOptions Indented = new()
     {
-        WriteIndented = true,
+        Indented = true,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
@@ -36,5 +36,12 @@ internal static class JsonFile
     }
 
     /// <summary>The text of an object as Python's tools write it: indented, and not ASCII alone.</summary>
-    public static byte[] Write(JsonObject json) => [.. JsonSerializer.SerializeToUtf8Bytes(json, Indented), (byte)'\n'];
+    public static byte[] Write(JsonObject json)
+    {
+        using var text = new MemoryStream();
+        using (var writer = new Utf8JsonWriter(text, Indented))
+            json.WriteTo(writer);
+        text.WriteByte((byte)'\n');
+        return text.ToArray();
+    }
 }
