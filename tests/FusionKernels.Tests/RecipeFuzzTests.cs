@@ -107,8 +107,11 @@ public class RecipeFuzzTests
     private static IEnumerable<TestCaseData> Bombs()
     {
         const int Room = 990_000;
-        const string Laughs = "a: &a [x,x]\nb: &b [*a,*a,*a,*a]\nc: [*b,*b,*b,*b]\n";
-        yield return new TestCaseData(Laughs, "anchors").SetArgDisplayNames("aliases of aliases");
+        string laughs = "a0: &a0 [x,x]\n" + string.Concat(Enumerable.Range(1, 30).Select(i =>
+            $"a{i}: &a{i} [*a{i - 1},*a{i - 1},*a{i - 1},*a{i - 1}]\n"));
+        yield return new TestCaseData(laughs, "aliases repeat more").SetArgDisplayNames("aliases of aliases");
+        string chain = "a0: &a0 [x]\n" + string.Concat(Enumerable.Range(1, 99).Select(i => $"a{i}: &a{i} [*a{i - 1}]\n"));
+        yield return new TestCaseData(chain, "nested deeper").SetArgDisplayNames("aliases in aliases");
         yield return new TestCaseData("a: " + new string('[', Room), "nested deeper").SetArgDisplayNames("lists in lists");
         yield return new TestCaseData(Repeat("{a: ", Room), "nested deeper").SetArgDisplayNames("maps in maps");
         yield return new TestCaseData(Repeat("- ", Room), "nested deeper").SetArgDisplayNames("dashes in a row");

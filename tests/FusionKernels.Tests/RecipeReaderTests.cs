@@ -53,6 +53,34 @@ public class RecipeReaderTests
     }
 
     [Test]
+    public void Aliases_stand_for_what_their_anchors_name()
+    {
+        var recipe = RecipeReader.Parse("""
+            merge_method: ties
+            base_model: &base org/base
+            models:
+              - model: *base
+                parameters: &usual
+                  density: &half 0.5
+                  weight: 1
+              - model: org/a
+                parameters: *usual
+              - model: org/b
+                parameters:
+                  <<: *usual
+                  weight: 0.25
+              - model: org/c
+                parameters: {<<: [{weight: 2}, *usual]}
+            parameters: {lambda: *half}
+            """);
+        Assert.That(recipe.Models[0].Path, Is.EqualTo("org/base"));
+        Assert.That(
+            recipe.Models.Select(m => (m.Parameters["density"].Evaluate("x", 0), m.Parameters["weight"].Evaluate("x", 0))),
+            Is.EqualTo(new (double?, double?)[] { (0.5, 1), (0.5, 1), (0.5, 0.25), (0.5, 2) }));
+        Assert.That(recipe.Parameters["lambda"].Evaluate("x", 0), Is.EqualTo(0.5));
+    }
+
+    [Test]
     public void A_recipe_written_in_code_survives_its_own_yaml()
     {
         var recipe = Recipe.For("ties").WithBase("models/base")
@@ -126,8 +154,11 @@ public class RecipeReaderTests
     [TestCase(Minimal + "parameters: {weight: {filter: a}}", "needs 'value'")]
     [TestCase(Minimal + "parameters: {weight: {value: 1, flter: a}}", "not 'flter'")]
     [TestCase(Minimal + "dtype: float32\ndtype: float32", "stands twice")]
-    [TestCase("merge_method: &a linear\nmodels: *a", "anchors and tags")]
-    [TestCase("merge_method: !x linear", "anchors and tags")]
+    [TestCase("merge_method: linear\nmodels: *a", "r.yml:2: no value before this is called '&a'")]
+    [TestCase("merge_method: linear\nmodels: &a [*a]", "no value before this is called '&a'")]
+    [TestCase("merge_method: linear\n<<: 3", "'<<' stands for a map, or a list of maps")]
+    [TestCase(Minimal + "<<: {paramters: {}}", "did you mean 'parameters'?")]
+    [TestCase("merge_method: !x linear", "tags are not allowed")]
     [TestCase("merge_method: [", "no valid YAML")]
     [TestCase("models:\n- parameters: [\n    weight: 0.5\n- model: a", "no valid YAML")]
     [TestCase(Minimal + "\"two\\nlines\": 1", "'two\\u000alines' is no key")]

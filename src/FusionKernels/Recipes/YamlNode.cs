@@ -6,12 +6,14 @@ namespace FusionKernels.Recipes;
 
 /// <summary>
 /// A parsed YAML value with its place in the file. Recipes are data from strangers, so the reader knows only scalars,
-/// lists and maps: anchors, aliases, tags, duplicate keys and deep nesting are refused, and so is any file over 1 MB.
+/// lists and maps, and aliases of them, which it limits by what they stand for; tags, duplicate keys and deep nesting
+/// are refused, and so is any file over 1 MB.
 /// </summary>
 internal sealed class YamlNode
 {
     private const int MaxDepth = 64;
     private const int MaxBytes = 1_000_000;
+    private const int MaxRepeated = 10_000;
     private readonly string _file;
     private readonly long _line;
 
@@ -33,6 +35,12 @@ internal sealed class YamlNode
     /// <summary>The entries of a map in file order, or <c>null</c>.</summary>
     public IReadOnlyList<(string Key, YamlNode Value)>? Entries { get; private init; }
 
+    /// <summary>Values in it, itself among them; those that aliases repeat are counted each time.</summary>
+    private int Count { get; init; } = 1;
+
+    /// <summary>Levels of values in it; 1 for a scalar.</summary>
+    private int Height { get; init; } = 1;
+
     /// <summary>Whether it is an empty scalar or <c>null</c>.</summary>
     public bool IsNull => Scalar is not null && !Quoted && Scalar is "" or "~" or "null" or "Null" or "NULL";
 
@@ -51,7 +59,7 @@ internal sealed class YamlNode
             while (!parser.TryConsume<StreamEnd>(out _))
             {
                 parser.Consume<DocumentStart>();
-                documents.Add(Read(parser, file, 0));
+                documents.Add(new Document(parser, file).Read(1));
                 parser.Consume<DocumentEnd>();
             }
 
@@ -90,39 +98,95 @@ internal sealed class YamlNode
             && float.IsFinite((float)value) ? value : null;
     }
 
-    private static YamlNode Read(Parser parser, string file, int depth)
+    /// <summary>A document while it is read.</summary>
+    private sealed class Document(Parser parser, string file)
     {
-        if (depth > MaxDepth)
-            throw new MergeException(MergeError.Recipe, $"{file}: nested deeper than {MaxDepth} levels");
-        long line = parser.Current?.Start.Line ?? 0;
-        if (parser.Accept<AnchorAlias>(out _))
-            throw new MergeException(MergeError.Recipe, $"{file}:{line}: YAML aliases are not allowed in a recipe");
-        if (parser.Current is NodeEvent node && (!node.Anchor.IsEmpty || (!node.Tag.IsEmpty && node.Tag.IsLocal)))
-            throw new MergeException(MergeError.Recipe, $"{file}:{line}: YAML anchors and tags are not allowed in a recipe");
+        // What an alias may stand for: values that are complete. So none holds itself.
+        private readonly Dictionary<AnchorName, YamlNode> _anchors = [];
+        private int _repeated;
 
-        if (parser.TryConsume<Scalar>(out var scalar))
-            return new YamlNode(file, line) { Scalar = scalar.Value, Quoted = scalar.Style is not ScalarStyle.Plain };
-        if (parser.TryConsume<SequenceStart>(out _))
+        /// <summary>Reads the value that comes next, at a level counted from 1.</summary>
+        public YamlNode Read(int level)
         {
-            var items = new List<YamlNode>();
-            while (!parser.TryConsume<SequenceEnd>(out _))
-                items.Add(Read(parser, file, depth + 1));
-            return new YamlNode(file, line) { Items = items };
+            long line = parser.Current?.Start.Line ?? 0;
+            if (parser.TryConsume<AnchorAlias>(out var alias))
+                return Repeat(alias.Value, level, line);
+            ThrowIfDeep(level);
+            var anchor = default(AnchorName);
+            if (parser.Current is NodeEvent node)
+            {
+                anchor = node.Anchor;
+                if (!node.Tag.IsEmpty && node.Tag.IsLocal)
+                    throw Error(line, "YAML tags are not allowed in a recipe");
+            }
+
+            var value = ReadValue(level, line);
+            if (!anchor.IsEmpty)
+                _anchors[anchor] = value;
+            return value;
         }
 
-        parser.Consume<MappingStart>();
-        var entries = new List<(string, YamlNode)>();
-        var seen = new HashSet<string>(StringComparer.Ordinal);
-        while (!parser.TryConsume<MappingEnd>(out _))
+        private YamlNode ReadValue(int level, long line)
         {
-            var key = Read(parser, file, depth + 1);
-            if (key.Scalar is null)
-                throw key.Error("a key must be text");
-            if (!seen.Add(key.Scalar))
-                throw key.Error($"the key '{key.Scalar}' stands twice");
-            entries.Add((key.Scalar, Read(parser, file, depth + 1)));
+            if (parser.TryConsume<Scalar>(out var scalar))
+                return new YamlNode(file, line) { Scalar = scalar.Value, Quoted = scalar.Style is not ScalarStyle.Plain };
+            if (parser.TryConsume<SequenceStart>(out _))
+            {
+                var items = new List<YamlNode>();
+                while (!parser.TryConsume<SequenceEnd>(out _))
+                    items.Add(Read(level + 1));
+                return new YamlNode(file, line) { Items = items, Count = CountOf(items), Height = HeightOf(items) };
+            }
+
+            parser.Consume<MappingStart>();
+            var entries = new List<(string Key, YamlNode Value)>();
+            var merged = new List<YamlNode>();
+            var seen = new HashSet<string>(StringComparer.Ordinal);
+            while (!parser.TryConsume<MappingEnd>(out _))
+            {
+                var key = Read(level + 1);
+                if (key.Scalar is null)
+                    throw key.Error("a key must be text");
+                if (!seen.Add(key.Scalar))
+                    throw key.Error($"the key '{key.Scalar}' stands twice");
+                var value = Read(level + 1);
+                if (key is { Scalar: "<<", Quoted: false })
+                    merged.AddRange(value.Items ?? [value]);
+                else
+                    entries.Add((key.Scalar, value));
+            }
+
+            // "<<" adds the entries of other maps, of several the first one's, where the map has none of that key.
+            foreach (var map in merged)
+            {
+                var added = map.Entries ?? throw Error(line, "'<<' stands for a map, or a list of maps");
+                entries.AddRange(added.Where(e => seen.Add(e.Key)));
+            }
+
+            var values = entries.ConvertAll(e => e.Value);
+            return new YamlNode(file, line) { Entries = entries, Count = CountOf(values), Height = HeightOf(values) };
         }
 
-        return new YamlNode(file, line) { Entries = entries };
+        // Aliases of aliases multiply: what they repeat is limited in sum, so that a value is never much larger than its text.
+        private YamlNode Repeat(AnchorName alias, int level, long line)
+        {
+            if (!_anchors.TryGetValue(alias, out var value))
+                throw Error(line, $"no value before this is called '&{alias.Value}'");
+            ThrowIfDeep(level + value.Height - 1);
+            _repeated += value.Count;
+            return _repeated <= MaxRepeated ? value : throw Error(line, $"aliases repeat more than {MaxRepeated} values");
+        }
+
+        private void ThrowIfDeep(int level)
+        {
+            if (level > MaxDepth)
+                throw new MergeException(MergeError.Recipe, $"{file}: nested deeper than {MaxDepth} levels");
+        }
+
+        private MergeException Error(long line, string message) => new YamlNode(file, line).Error(message);
+
+        private static int CountOf(List<YamlNode> values) => 1 + values.Sum(v => v.Count);
+
+        private static int HeightOf(List<YamlNode> values) => 1 + values.Select(v => v.Height).DefaultIfEmpty().Max();
     }
 }
