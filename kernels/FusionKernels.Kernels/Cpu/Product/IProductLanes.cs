@@ -17,6 +17,8 @@ internal unsafe interface IProductLanes<TSelf, TScalar>
 
     static abstract void Store(TSelf value, TScalar* destination);
 
-    /// <summary>sum + left * right, rounded once where the machine can.</summary>
-    static abstract TSelf MultiplyAdd(TScalar left, TSelf right, TSelf sum);
+    /// <summary>
+    /// sum + left * right, rounded once where the machine can; left by its address, which one load gives to all lanes.
+    /// </summary>
+    static abstract TSelf MultiplyAdd(TScalar* left, TSelf right, TSelf sum);
 }

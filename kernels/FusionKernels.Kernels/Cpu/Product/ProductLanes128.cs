@@ -20,9 +20,9 @@ internal readonly unsafe struct ProductLanes128<TScalar>(Vector128<TScalar> valu
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ProductLanes128<TScalar> MultiplyAdd(
-        TScalar left, ProductLanes128<TScalar> right, ProductLanes128<TScalar> sum)
+        TScalar* left, ProductLanes128<TScalar> right, ProductLanes128<TScalar> sum)
     {
-        Vector128<TScalar> factor = Vector128.Create(left);
+        Vector128<TScalar> factor = Vector128.Create(*left);
         return new(typeof(TScalar) == typeof(float)
             ? Vector128.MultiplyAddEstimate(factor.AsSingle(), right._value.AsSingle(), sum._value.AsSingle())
                 .As<float, TScalar>()

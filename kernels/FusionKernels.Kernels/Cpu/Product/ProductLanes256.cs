@@ -20,9 +20,9 @@ internal readonly unsafe struct ProductLanes256<TScalar>(Vector256<TScalar> valu
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ProductLanes256<TScalar> MultiplyAdd(
-        TScalar left, ProductLanes256<TScalar> right, ProductLanes256<TScalar> sum)
+        TScalar* left, ProductLanes256<TScalar> right, ProductLanes256<TScalar> sum)
     {
-        Vector256<TScalar> factor = Vector256.Create(left);
+        Vector256<TScalar> factor = Vector256.Create(*left);
         return new(typeof(TScalar) == typeof(float)
             ? Vector256.MultiplyAddEstimate(factor.AsSingle(), right._value.AsSingle(), sum._value.AsSingle())
                 .As<float, TScalar>()

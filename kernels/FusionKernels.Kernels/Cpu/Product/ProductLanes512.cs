@@ -20,9 +20,9 @@ internal readonly unsafe struct ProductLanes512<TScalar>(Vector512<TScalar> valu
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ProductLanes512<TScalar> MultiplyAdd(
-        TScalar left, ProductLanes512<TScalar> right, ProductLanes512<TScalar> sum)
+        TScalar* left, ProductLanes512<TScalar> right, ProductLanes512<TScalar> sum)
     {
-        Vector512<TScalar> factor = Vector512.Create(left);
+        Vector512<TScalar> factor = Vector512.Create(*left);
         return new(typeof(TScalar) == typeof(float)
             ? Vector512.MultiplyAddEstimate(factor.AsSingle(), right._value.AsSingle(), sum._value.AsSingle())
                 .As<float, TScalar>()

@@ -26,7 +26,7 @@ internal readonly unsafe struct ThreeLanes<T, TScalar>(T first, T second, T thir
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ThreeLanes<T, TScalar> MultiplyAdd(
-        TScalar left, ThreeLanes<T, TScalar> right, ThreeLanes<T, TScalar> sum) =>
+        TScalar* left, ThreeLanes<T, TScalar> right, ThreeLanes<T, TScalar> sum) =>
         new(
             T.MultiplyAdd(left, right._first, sum._first),
             T.MultiplyAdd(left, right._second, sum._second),

@@ -23,6 +23,6 @@ internal readonly unsafe struct TwoLanes<T, TScalar>(T first, T second) : IProdu
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TwoLanes<T, TScalar> MultiplyAdd(
-        TScalar left, TwoLanes<T, TScalar> right, TwoLanes<T, TScalar> sum) =>
+        TScalar* left, TwoLanes<T, TScalar> right, TwoLanes<T, TScalar> sum) =>
         new(T.MultiplyAdd(left, right._first, sum._first), T.MultiplyAdd(left, right._second, sum._second));
 }
