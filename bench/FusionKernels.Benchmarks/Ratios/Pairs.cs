@@ -5,7 +5,10 @@ namespace FusionKernels.Benchmarks.Ratios;
 /// <param name="Ours">Seconds of each of our runs.</param>
 internal sealed record Pairs(double[] Anchor, double[] Ours)
 {
-    /// <summary>Runs each once to warm up, then in pairs.</summary>
+    // OpenBLAS's threads look for work for 0.1 s after a call (measured), each on a core that ours would lack.
+    private const int PauseMilliseconds = 200;
+
+    /// <summary>Runs each once to warm up, then in pairs, each after a pause.</summary>
     /// <param name="anchor">Runs the anchor and returns its seconds.</param>
     /// <param name="ours">Runs ours and returns its seconds.</param>
     /// <param name="count">How many pairs: an odd number, larger for runs that are short.</param>
@@ -15,8 +18,14 @@ internal sealed record Pairs(double[] Anchor, double[] Ours)
         ours();
         var pairs = new Pairs(new double[count], new double[count]);
         for (int i = 0; i < count; i++)
-            (pairs.Anchor[i], pairs.Ours[i]) = (anchor(), ours());
+            (pairs.Anchor[i], pairs.Ours[i]) = (AfterPause(anchor), AfterPause(ours));
         return pairs;
+    }
+
+    private static double AfterPause(Func<double> run)
+    {
+        Thread.Sleep(PauseMilliseconds);
+        return run();
     }
 
     /// <summary>The middle one of an odd number of times.</summary>
