@@ -8,11 +8,13 @@ public sealed class MatrixProductTests
     private static readonly CpuBackend Backend = new();
 
     [Test]
-    public void Every_team_gives_the_bits_of_one_stream([Values(1, 2, 3, 7)] int count)
+    public void Every_team_gives_the_bits_of_one_stream([Values(1, 2, 7, 16)] int count)
     {
         using var team = new StreamTeam(Backend, count);
         using IKernelStream stream = Backend.OpenStream();
-        foreach ((int m, int n, int k) in new[] { (0, 3, 2), (1, 1, 1), (100, 7, 600), (7, 100, 30), (403, 150, 20) })
+        (int, int, int)[] shapes =
+            [(0, 3, 2), (1, 1, 1), (100, 7, 600), (7, 100, 30), (403, 150, 20), (200, 310, 9)];
+        foreach ((int m, int n, int k) in shapes)
         {
             using var matrices = new TestMatrices(m + n);
             Matrix left = matrices.New(ElementType.F32, m, k), right = matrices.New(ElementType.F32, k, n, gap: 2);

@@ -6,8 +6,8 @@ namespace FusionKernels.Kernels;
 /// </summary>
 public static class MatrixProduct
 {
-    // What a part's length is a multiple of: whole registers; and for a Gram, whose parts all pack most of x, more.
-    private const int Grain = 16, GramGrain = 48;
+    // What the length of a part is a multiple of: whole registers; across, and in a Gram, what three of them hold.
+    private const int Grain = 16, WideGrain = 48;
 
     /// <summary>
     /// <c>output = alpha * left * right + beta * output</c>, as <see cref="IKernelStream.Multiply"/>.
@@ -24,11 +24,14 @@ public static class MatrixProduct
         Matrix.CheckProduct(left, right, output);
         if (output.Columns > output.Rows)
             (left, right, output) = (right.Transposed, left.Transposed, output.Transposed);
-        int part = PartLength(output.Rows, team.Count, Grain);
-        team.Run(Parts(output.Rows, part), (stream, i) =>
+        int across = PartsAcross(output, team.Count), wide = PartLength(output.Columns, across, WideGrain);
+        int high = PartLength(output.Rows, team.Count / across, Grain), inRow = Parts(output.Columns, wide);
+        team.Run(Parts(output.Rows, high) * inRow, (stream, i) =>
         {
-            int first = i * part, rows = Math.Min(part, output.Rows - first);
-            stream.Multiply(left.SliceRows(first, rows), right, output.SliceRows(first, rows), alpha, beta);
+            int row = i / inRow * high, rows = Math.Min(high, output.Rows - row);
+            int column = i % inRow * wide, columns = Math.Min(wide, output.Columns - column);
+            Matrix part = output.Slice(row, column, rows, columns);
+            stream.Multiply(left.SliceRows(row, rows), right.Slice(0, column, right.Rows, columns), part, alpha, beta);
         });
     }
 
@@ -44,7 +47,7 @@ public static class MatrixProduct
         Matrix.CheckProduct(x.Transposed, x, output);
 
         // The first rows are the longest: several parts a member even the work out.
-        int n = x.Columns, part = PartLength(n, 4 * team.Count, GramGrain);
+        int n = x.Columns, part = PartLength(n, 4 * team.Count, WideGrain);
         team.Run(Parts(n, part), (stream, i) =>
         {
             int first = i * part, rows = Math.Min(part, n - first), columns = n - first;
@@ -74,6 +77,16 @@ public static class MatrixProduct
                     data[(j * output.RowStride) + (i * output.ColumnStride)];
             }
         }
+    }
+
+    /// <summary>
+    /// How many of the parts lie side by side: every part packs its rows of the left matrix and its columns of the
+    /// right one, all in all the less the nearer it is to a square.
+    /// </summary>
+    private static int PartsAcross(in Matrix output, int parts)
+    {
+        double square = Math.Sqrt((double)parts * output.Columns / Math.Max(1, output.Rows));
+        return Enumerable.Range(1, parts).Last(across => across == 1 || (across <= square && parts % across == 0));
     }
 
     private static int PartLength(int length, int parts, int grain) =>
