@@ -21,45 +21,63 @@ public sealed class DeviceGatedLayer : IDisposable
 
     /// <summary>Brings a layer over.</summary>
     /// <param name="backend">The device; must outlive this object.</param>
-    /// <param name="layer">Without dense experts. Weights that the device holds are used where they are.</param>
-    /// <exception cref="ArgumentException">An expert is dense.</exception>
+    /// <param name="layer">
+    /// Without dense experts. Weights that the device holds are used where they are, and must stay there.
+    /// </param>
+    /// <exception cref="ArgumentException">
+    /// An expert is dense; <see cref="GatedForward"/> takes such a layer on any backend.
+    /// </exception>
+    /// <exception cref="DeviceException">The device has no room for the layer, or is lost.</exception>
     public DeviceGatedLayer(IlgpuBackend backend, GatedLinear layer)
     {
         ArgumentNullException.ThrowIfNull(backend);
         ArgumentNullException.ThrowIfNull(layer);
         Expert[] experts = layer.Experts.ToArray();
-        if (experts.Any(e => e.IsDense))
-            throw new ArgumentException("dense experts have no low rank to put side by side", nameof(layer));
+        if (Array.FindIndex(experts, e => e.IsDense) is >= 0 and var dense)
+        {
+            throw new ArgumentException(
+                $"expert {dense} is dense: it has no low rank to stand beside the others, {nameof(GatedForward)} takes it",
+                nameof(layer));
+        }
+
         (_backend, _stream) = (backend, new IlgpuStream(backend) { IsWaiting = false });
         (_experts, _topK, _rank) = (experts.Length, layer.TopK, (layer.InnerWidth + 7) / 8 * 8);
         _gateRank = experts.Length > 1 ? experts.Max(e => e.Gate.Rows) : 0;
-        ElementType[] types = [.. experts.SelectMany(TypesOf).Distinct()];
-        ElementType type = types.Length == 1 ? types[0] : ElementType.F32;
-        _weights = IsUsable(layer.Weights)
-            ? layer.Weights
-            : New(_layer, layer.Weights.Data.Type, layer.Outputs, layer.Inputs);
-        if (_weights != layer.Weights)
-            _stream.Copy(layer.Weights, _weights);
-        _gates = NewZeros(type, _experts * _gateRank, layer.Inputs);
-        _downs = NewZeros(type, _experts * _rank, layer.Inputs);
-        _ups = NewZeros(type, layer.Outputs, _experts * _rank);
-        _scales = New(_layer, ElementType.F32, 1, _experts * _gateRank);
-        _biases = NewZeros(ElementType.F32, 1, (1 + _experts) * layer.Outputs);
-        CopyBias(layer.Bias, 0);
-        using var scales = new DenseMatrix<float>(1, _experts * _gateRank);
-        scales.Row(0).Fill(1);
-        for (int i = 0; i < _experts; i++)
+        try
         {
-            _stream.Copy(experts[i].Down, _downs.SliceRows(i * _rank, experts[i].Rank));
-            _stream.Copy(experts[i].Up, _ups.Slice(0, i * _rank, layer.Outputs, experts[i].Rank));
-            CopyBias(experts[i].Bias, 1 + i);
-            if (_experts == 1)
-                continue;
-            _stream.Copy(experts[i].Gate, _gates.SliceRows(i * _gateRank, experts[i].Gate.Rows));
-            experts[i].GateScales.Span.CopyTo(scales.Row(0)[(i * _gateRank)..]);
-        }
+            ElementType[] types = [.. experts.SelectMany(TypesOf).Distinct()];
+            ElementType type = types.Length == 1 ? types[0] : ElementType.F32;
+            _weights = IsUsable(layer.Weights)
+                ? layer.Weights
+                : New(_layer, layer.Weights.Data.Type, layer.Outputs, layer.Inputs);
+            if (_weights != layer.Weights)
+                _stream.Copy(layer.Weights, _weights);
+            _gates = NewZeros(type, _experts * _gateRank, layer.Inputs);
+            _downs = NewZeros(type, _experts * _rank, layer.Inputs);
+            _ups = NewZeros(type, layer.Outputs, _experts * _rank);
+            _scales = New(_layer, ElementType.F32, 1, _experts * _gateRank);
+            _biases = NewZeros(ElementType.F32, 1, (1 + _experts) * layer.Outputs);
+            CopyBias(layer.Bias, 0);
+            using var scales = new DenseMatrix<float>(1, _experts * _gateRank);
+            scales.Row(0).Fill(1);
+            for (int i = 0; i < _experts; i++)
+            {
+                _stream.Copy(experts[i].Down, _downs.SliceRows(i * _rank, experts[i].Rank));
+                _stream.Copy(experts[i].Up, _ups.Slice(0, i * _rank, layer.Outputs, experts[i].Rank));
+                CopyBias(experts[i].Bias, 1 + i);
+                if (_experts == 1)
+                    continue;
+                _stream.Copy(experts[i].Gate, _gates.SliceRows(i * _gateRank, experts[i].Gate.Rows));
+                experts[i].GateScales.Span.CopyTo(scales.Row(0)[(i * _gateRank)..]);
+            }
 
-        _stream.Copy(scales.View, _scales);
+            _stream.Copy(scales.View, _scales);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
 
         ElementType[] TypesOf(Expert expert) => experts.Length > 1
             ? [expert.Up.Data.Type, expert.Down.Data.Type, expert.Gate.Data.Type]
@@ -104,7 +122,15 @@ public sealed class DeviceGatedLayer : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _stream.Wait();
+        try
+        {
+            _stream.Wait();
+        }
+        catch (DeviceException)
+        {
+            // A device that is lost has nothing to wait for.
+        }
+
         foreach (BackendMatrix matrix in _layer.Concat(_pass))
             matrix.Dispose();
         _stream.Dispose();
@@ -170,7 +196,7 @@ public sealed class DeviceGatedLayer : IDisposable
         foreach (BackendMatrix matrix in _pass)
             matrix.Dispose();
         _pass.Clear();
-        _capacity = tokens;
+        _capacity = 0;
         _input = New(_pass, ElementType.F32, tokens, _weights.Columns);
         _output = New(_pass, ElementType.F32, tokens, _weights.Rows);
         _products = New(_pass, ElementType.F32, tokens, _experts * _gateRank);
@@ -178,6 +204,7 @@ public sealed class DeviceGatedLayer : IDisposable
         _chosen = New(_pass, ElementType.F32, 1, tokens * _topK);
         _chosenWeights = New(_pass, ElementType.F32, 1, tokens * _topK);
         _probabilities = New(_pass, ElementType.F32, 1, tokens * _experts);
+        _capacity = tokens;
     }
 
     private Matrix New(List<BackendMatrix> owner, ElementType type, int rows, int columns)

@@ -2,28 +2,41 @@ using ILGPU.Runtime;
 
 namespace FusionKernels.Kernels.Ilgpu;
 
-/// <summary>The device memory that a backend has given out, by address.</summary>
+/// <summary>All memory of a device that a backend uses, by address; its sum stays within a budget.</summary>
 /// <param name="accelerator">The device.</param>
-internal sealed class DeviceMemories(Accelerator accelerator)
+/// <param name="name">Its name.</param>
+/// <param name="budget">Bytes that may be used at once.</param>
+internal sealed class DeviceMemories(Accelerator accelerator, string name, long budget)
 {
     // Above what processors address. Kernels read in groups of eight elements, of which the last may go beyond the end.
     private const long FirstAddress = 1L << 62, Alignment = 256, Slack = 64;
 
     private readonly SortedList<nint, DeviceMemory> _memories = [];
     private readonly Lock _lock = new();
-    private long _next = FirstAddress;
+    private long _next = FirstAddress, _used;
 
     /// <summary>Allocates.</summary>
+    /// <exception cref="DeviceException">There is not so much left of the budget, or of the device's memory.</exception>
     public DeviceMemory Allocate(nint bytes)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(bytes);
-        var buffer = accelerator.Allocate1D<byte>(bytes + Slack);
         lock (_lock)
         {
-            var memory = new DeviceMemory(this, buffer, (nint)_next, bytes);
-            _next += (bytes + Slack + Alignment - 1) / Alignment * Alignment;
-            _memories.Add(memory.Address, memory);
-            return memory;
+            if (bytes > budget - _used)
+                throw Exhausted(bytes, null);
+            try
+            {
+                var buffer = accelerator.Allocate1D<byte>(bytes + Slack);
+                var memory = new DeviceMemory(this, buffer, (nint)_next, bytes);
+                _next += (bytes + Slack + Alignment - 1) / Alignment * Alignment;
+                _used += bytes;
+                _memories.Add(memory.Address, memory);
+                return memory;
+            }
+            catch (Exception e) when (e is AcceleratorException or OutOfMemoryException)
+            {
+                throw Exhausted(bytes, e);
+            }
         }
     }
 
@@ -44,15 +57,23 @@ internal sealed class DeviceMemories(Accelerator accelerator)
             DeviceMemory? memory = low > 0 ? _memories.GetValueAtIndex(low - 1) : null;
             return memory is not null && address < memory.Address + memory.Bytes
                 ? memory
-                : throw new ArgumentOutOfRangeException(nameof(address), "memory that was freed, or of another backend");
+                : throw new ArgumentOutOfRangeException(
+                    nameof(address), "memory that was freed, or of another backend");
         }
     }
 
     /// <summary>Forgets memory that is freed.</summary>
     /// <returns>Whether it was not yet.</returns>
-    public bool Remove(nint address)
+    public bool Remove(DeviceMemory memory)
     {
         lock (_lock)
-            return _memories.Remove(address);
+        {
+            bool found = _memories.Remove(memory.Address);
+            _used -= found ? memory.Bytes : 0;
+            return found;
+        }
     }
+
+    private DeviceException Exhausted(nint bytes, Exception? cause) => new(
+        $"{name} has no {bytes} bytes for a call: {_used} of {budget} are in use", cause) { IsOutOfMemory = true };
 }

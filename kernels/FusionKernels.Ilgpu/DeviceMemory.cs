@@ -15,12 +15,23 @@ internal sealed class DeviceMemory : BackendMemory
     public DeviceMemory(DeviceMemories all, MemoryBuffer1D<byte, Stride1D.Dense> buffer, nint address, nint bytes)
         : base(address, bytes) => (_all, _buffer) = (all, buffer);
 
+    /// <summary>The device's view of all of it.</summary>
+    public ArrayView<byte> View => _buffer.View.BaseView;
+
     /// <summary>The device's view from an address on.</summary>
-    public ArrayView<byte> From(nint address) => _buffer.View.BaseView.SubView(address - Address);
+    public ArrayView<byte> From(nint address) => View.SubView(address - Address);
 
     public override void Dispose()
     {
-        if (_all.Remove(Address))
+        if (!_all.Remove(this))
+            return;
+        try
+        {
             _buffer.Dispose();
+        }
+        catch (AcceleratorException)
+        {
+            // A device that is lost has nothing to free.
+        }
     }
 }

@@ -16,17 +16,22 @@ public sealed class IlgpuBackend : IKernelBackend
 {
     private const long CopyBytes = 256L << 20;
     private const int CopyRounds = 5, CopiesPerRound = 4;
-    private const long StreamsInMemory = 64, LeastStreamBytes = 16L << 20, MostStreamBytes = 1L << 30;
+    private const long StreamsInMemory = 64, MostStreamBytes = 1L << 30;
+
+    // Of the device's memory: the driver's own, and the code of kernels, must have room.
+    private const double DefaultShare = 15.0 / 16;
 
     private readonly Context _context;
     private readonly ConcurrentDictionary<MethodInfo, Delegate> _kernels = new();
     private readonly Lock _launching = new();
 
-    private IlgpuBackend(Context context, Accelerator accelerator, string id)
+    private IlgpuBackend(Context context, Accelerator accelerator, string id, long budget)
     {
-        (_context, Accelerator, Memories) = (context, accelerator, new DeviceMemories(accelerator));
+        (_context, Accelerator) = (context, accelerator);
         Name = $"{id} ({accelerator.Name.Trim()})";
-        StreamBytes = Math.Clamp(accelerator.MemorySize / StreamsInMemory, LeastStreamBytes, MostStreamBytes);
+        budget = budget > 0 ? budget : (long)(DefaultShare * MemoryBytes);
+        Memories = new DeviceMemories(accelerator, Name, budget);
+        StreamBytes = Math.Min(budget / StreamsInMemory, MostStreamBytes);
     }
 
     /// <inheritdoc/>
@@ -57,10 +62,15 @@ public sealed class IlgpuBackend : IKernelBackend
 
     /// <summary>Opens a device.</summary>
     /// <param name="id">One of <see cref="Devices"/>: <c>cuda:0</c>, <c>opencl:0</c>, <c>ilgpu-cpu</c>.</param>
+    /// <param name="memoryBytes">
+    /// What all streams and matrices may take of the device's memory; beyond that a call throws
+    /// <see cref="DeviceException"/>. 0 is all but a sixteenth of it.
+    /// </param>
     /// <exception cref="ArgumentException">The machine has no such device.</exception>
     /// <exception cref="DeviceException">It cannot be used.</exception>
-    public static IlgpuBackend Open(string id)
+    public static IlgpuBackend Open(string id, long memoryBytes = 0)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(memoryBytes);
         var context = NewContext();
         try
         {
@@ -68,7 +78,7 @@ public sealed class IlgpuBackend : IKernelBackend
                 ?? throw new ArgumentException($"this machine has no device '{id}'", nameof(id));
             if (found.Capabilities is CLCapabilityContext { Float64: false })
                 throw new DeviceException($"{id} ({found.Name.Trim()}) has no fp64, which reductions need");
-            return new IlgpuBackend(context, found.CreateAccelerator(context), id);
+            return new IlgpuBackend(context, found.CreateAccelerator(context), id, memoryBytes);
         }
         catch (Exception e)
         {
@@ -92,15 +102,16 @@ public sealed class IlgpuBackend : IKernelBackend
         long bytes = Math.Min(CopyBytes, StreamBytes / 2);
         byte[] random = new byte[bytes];
         new Random(1).NextBytes(random);
-        using var from = Accelerator.Allocate1D(random);
-        using var to = Accelerator.Allocate1D<byte>(bytes);
+        using var from = Memories.Allocate((nint)bytes);
+        using var to = Memories.Allocate((nint)bytes);
         using var queue = Accelerator.CreateStream();
+        from.View.SubView(0, bytes).CopyFromCPU(queue, random);
         double best = 0;
         for (int round = 0; round <= CopyRounds; round++)
         {
             using var begin = queue.AddProfilingMarker();
             for (int copy = 0; copy < CopiesPerRound; copy++)
-                to.View.BaseView.CopyFrom(queue, from.View.BaseView);
+                to.View.CopyFrom(queue, from.View);
             using var end = queue.AddProfilingMarker();
             end.Synchronize();
             if (round > 0)
@@ -119,7 +130,15 @@ public sealed class IlgpuBackend : IKernelBackend
     /// <inheritdoc/>
     public void Dispose()
     {
-        Accelerator.Dispose();
+        try
+        {
+            Accelerator.Dispose();
+        }
+        catch (AcceleratorException)
+        {
+            // A device that is lost has nothing to free.
+        }
+
         _context.Dispose();
     }
 

@@ -84,7 +84,7 @@ internal sealed unsafe partial class IlgpuStream
         {
             Base = BringOperand(chunk.Base, start, before, length, groups, type),
             Sources = Upload(sources, count),
-            Memory = _memory!.View.BaseView,
+            Memory = _memory!.View,
             Element = first - before,
             Before = before,
             Length = length,

@@ -1,6 +1,5 @@
 using FusionKernels.Kernels.Ilgpu.DeviceCode;
 using FusionKernels.Kernels.Reference;
-using ILGPU.Runtime;
 
 namespace FusionKernels.Kernels.Ilgpu;
 
@@ -56,7 +55,7 @@ internal sealed unsafe partial class IlgpuStream
         public void Invoke<TIn>()
             where TIn : struct, ICodec
         {
-            arguments.Counts.MemSetToZero(stream._queue);
+            stream.Clear(arguments.Counts);
             stream.Launch(SelectKernels.CountTies<TIn>, arguments, arguments.Chunk.Groups);
         }
     }

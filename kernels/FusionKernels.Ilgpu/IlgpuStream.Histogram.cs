@@ -1,5 +1,4 @@
 using FusionKernels.Kernels.Ilgpu.DeviceCode;
-using ILGPU.Runtime;
 
 namespace FusionKernels.Kernels.Ilgpu;
 
@@ -58,8 +57,8 @@ internal sealed unsafe partial class IlgpuStream
                     Counts = stream.Take<uint>(bins),
                     Seen = stream.Take<uint>(bins),
                 };
-                arguments.Counts.MemSetToZero(stream._queue);
-                arguments.Seen.MemSetToZero(stream._queue);
+                stream.Clear(arguments.Counts);
+                stream.Clear(arguments.Seen);
                 stream.Launch(SelectKernels.Histogram<TIn>, arguments, arguments.Chunk.Groups, HistogramGroups);
 
                 // SAFETY: the arrays have a place for every bin.

@@ -55,7 +55,7 @@ internal sealed unsafe partial class IlgpuStream
         if (matrix.Rows * matrix.RowStride > 0)
         {
             var view = _backend.Memories.Find(matrix.Data.Address)!.From(matrix.Data.Address);
-            view.SubView(0, matrix.Rows * matrix.RowStride * matrix.Data.Type.Size()).MemSetToZero(_queue);
+            Clear(view.SubView(0, matrix.Rows * matrix.RowStride * matrix.Data.Type.Size()));
         }
     }
 
@@ -67,12 +67,13 @@ internal sealed unsafe partial class IlgpuStream
         if (_backend.Memories.Find(output.Data.Address) is not null)
         {
             if (IsWaiting)
-                _queue.Synchronize();
+                Wait();
         }
         else if (lines.Count * lines.Length > 0)
         {
-            _staging.DownloadLines(
-                written.Data, (byte*)output.Data.Address, lines.Stride * size, lines.Count, lines.Length * size);
+            var (view, host) = (written.Data, output.Data.Address);
+            _backend.Guard(() => _staging.DownloadLines(
+                view, (byte*)host, lines.Stride * size, lines.Count, lines.Length * size));
         }
     }
 
@@ -115,13 +116,13 @@ internal sealed unsafe partial class IlgpuStream
     }
 
     // SAFETY: the operand holds its lines.
-    private void Upload(Operand operand, in Lines lines, ArrayView<byte> view, long pitch)
+    private void Upload(Operand operand, Lines lines, ArrayView<byte> view, long pitch)
     {
         int size = operand.Type.Size();
         if (lines.Count * lines.Length == 0)
             return;
-        _staging.UploadLines(
-            (byte*)operand.Address, lines.Stride * size, lines.Count, lines.Length * size, view, pitch * size);
+        _backend.Guard(() => _staging.UploadLines(
+            (byte*)operand.Address, lines.Stride * size, lines.Count, lines.Length * size, view, pitch * size));
     }
 
     /// <summary>A matrix as it is stored: rows, or columns.</summary>

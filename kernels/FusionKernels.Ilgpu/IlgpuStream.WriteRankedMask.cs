@@ -1,5 +1,4 @@
 using FusionKernels.Kernels.Ilgpu.DeviceCode;
-using ILGPU.Runtime;
 
 namespace FusionKernels.Kernels.Ilgpu;
 
@@ -13,7 +12,8 @@ internal sealed unsafe partial class IlgpuStream
             return;
         var source = chunk.With(chunk.Base, [new Source(chunk.Sources[0].Data)]);
         long unit = draw.Group * GroupElements;
-        int most = (int)Math.Min(chunk.Length, Math.Max(1, PieceLength(source, sizeof(uint) + (2 * sizeof(Words2))) / unit) * unit);
+        int fitting = PieceLength(source, sizeof(uint) + (2 * sizeof(Words2)));
+        int most = (int)Math.Min(chunk.Length, Math.Max(1, fitting / unit) * unit);
         uint[] keepBelow = new uint[draw.Columns];
         for (int rank = 0; rank < keepBelow.Length; rank++)
             keepBelow[rank] = draw.KeepBelow(rank);
@@ -42,7 +42,7 @@ internal sealed unsafe partial class IlgpuStream
             Columns = draw.Columns,
             Stride = draw.Stride,
         };
-        arguments.Bits.MemSetToZero(_queue);
+        Clear(arguments.Bits);
         Launch(MaskKernels.Gather, arguments, length);
         for (int shift = 0; shift < 32; shift += MaskKernels.DigitBits)
         {

@@ -29,7 +29,7 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
     private readonly Staging _staging;
     private readonly IKernelStream _host = new CpuBackend().OpenStream();
     private readonly List<HeldMemory> _held = [];
-    private MemoryBuffer1D<byte, Stride1D.Dense>? _memory;
+    private DeviceMemory? _memory;
     private long _taken;
 
     public IlgpuStream(IlgpuBackend backend)
@@ -45,9 +45,9 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
     public void Dispose()
     {
         _host.Dispose();
+        _memory?.Dispose();
         try
         {
-            _memory?.Dispose();
             _staging.Dispose();
             _queue.Dispose();
         }
@@ -79,12 +79,12 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
             held = 0;
         }
 
-        if (_memory is null || _memory.Length < held + bytes)
+        if (_memory is null || _memory.Bytes < held + bytes)
         {
             _held.ForEach(h => h.Place = HeldMemory.Nowhere);
             _memory?.Dispose();
             _memory = null;
-            _backend.Guard(() => _memory = _backend.Accelerator.Allocate1D<byte>(Math.Max(Alignment, held + bytes)));
+            _memory = _backend.Memories.Allocate((nint)Math.Max(Alignment, held + bytes));
         }
 
         // Places follow each other in the order of the list, so what is there already stays.
@@ -132,7 +132,7 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
         where T : unmanaged
     {
         Debug.Assert(place % sizeof(T) == 0, $"A view of {typeof(T)} would begin elsewhere.");
-        return _memory!.View.BaseView.SubView(place, length * sizeof(T)).Cast<T>();
+        return _memory!.View.SubView(place, length * sizeof(T)).Cast<T>();
     }
 
     /// <summary>Takes device memory and begins to fill it from the host's.</summary>
@@ -146,6 +146,10 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
 
     private void Upload(byte* host, ArrayView<byte> view) => _backend.Guard(() => _staging.Upload(host, view));
 
+    /// <summary>Begins to make a view zero.</summary>
+    private void Clear<T>(ArrayView<T> view)
+        where T : unmanaged => _backend.Guard(() => view.MemSetToZero(_queue));
+
     /// <summary>Waits for the queue and brings a view's contents to the host.</summary>
     private void Download<T>(ArrayView<T> view, T* host)
         where T : unmanaged => _backend.Guard(() => _staging.Download(view.Cast<byte>(), (byte*)host));
@@ -154,7 +158,7 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
     private int Threads => _backend.Accelerator.AcceleratorType == AcceleratorType.CPU ? GroupSizeOnCpu : GroupSize;
 
     /// <summary>Waits until everything that was asked for is done.</summary>
-    internal void Wait() => _queue.Synchronize();
+    internal void Wait() => _backend.Guard(_queue.Synchronize);
 
     /// <summary>Runs a kernel by a grid of groups of its own.</summary>
     internal void LaunchGrid<TArguments>(
@@ -167,7 +171,10 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
 
     /// <summary>Runs a kernel whose threads take <paramref name="items"/> items in turn (grid-stride).</summary>
     internal void Launch<TArguments>(
-        Action<TArguments> kernel, in TArguments arguments, long items, int groupsPerMultiprocessor = GroupsPerMultiprocessor)
+        Action<TArguments> kernel,
+        in TArguments arguments,
+        long items,
+        int groupsPerMultiprocessor = GroupsPerMultiprocessor)
         where TArguments : struct
     {
         if (items > 0)

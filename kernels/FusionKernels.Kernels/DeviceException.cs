@@ -1,8 +1,8 @@
 namespace FusionKernels.Kernels;
 
 /// <summary>
-/// A device ran out of memory or was lost. What the call was to write is undefined, its inputs are as they were; another
-/// backend can do the same.
+/// A device ran out of memory or was lost. What the call was to write is undefined, its inputs are as they were;
+/// another backend can do the same.
 /// </summary>
 public sealed class DeviceException : Exception
 {
@@ -11,4 +11,7 @@ public sealed class DeviceException : Exception
         : base(message, cause)
     {
     }
+
+    /// <summary>Whether only memory was missing: the device goes on with calls that need less.</summary>
+    public bool IsOutOfMemory { get; init; }
 }

@@ -36,14 +36,20 @@ internal static class Backends
     /// Opens a device of <see cref="Devices"/>. <c>auto</c> is the CPU: a merge waits for its files, and no figure yet
     /// says that another device makes it faster.
     /// </summary>
+    /// <param name="device">Its name.</param>
+    /// <param name="memoryBytes">What may be used of a device's own memory; 0 leaves the choice to it.</param>
     /// <exception cref="MergeException">The machine has no such device, or it cannot be used.</exception>
-    public static IKernelBackend Open(string device)
+    public static IKernelBackend Open(string device, long memoryBytes = 0)
     {
         if (device is "auto" or "cpu")
-            return new CpuBackend();
+        {
+            return memoryBytes == 0 ? new CpuBackend() : throw new MergeException(
+                MergeError.Recipe, "--device-memory: the CPU has no memory of its own; --memory limits what it uses");
+        }
+
 #if FUSION_GPU
         if (Devices().Contains(device))
-            return Gpu(device);
+            return Gpu(device, memoryBytes);
         string has = $"this machine has {string.Join(", ", Devices())}";
 #else
         string has = Missing!;
@@ -52,11 +58,11 @@ internal static class Backends
     }
 
 #if FUSION_GPU
-    private static IlgpuBackend Gpu(string device)
+    private static IlgpuBackend Gpu(string device, long memoryBytes)
     {
         try
         {
-            return IlgpuBackend.Open(device);
+            return IlgpuBackend.Open(device, memoryBytes);
         }
         catch (DeviceException e)
         {

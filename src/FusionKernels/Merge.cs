@@ -115,7 +115,7 @@ public static class Merge
             [
                 .. plan.Steps.SelectMany(s => s.Warnings.Select(w => $"{s.Recipe.Name}: {w}")),
                 .. plan.Warnings,
-                .. executor.DeviceFailure is { } failure ? [$"{failure}; the rest was merged on the CPU"] : Array.Empty<string>(),
+                .. DeviceFailure.Warnings(executor.DeviceFailures),
             ],
         };
     }

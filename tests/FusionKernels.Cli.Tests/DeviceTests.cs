@@ -26,20 +26,44 @@ public sealed class DeviceTests : IDisposable
     [TestCase("model_stock")]
     public void A_merge_writes_the_same_bytes_on_every_device(string recipe)
     {
-        byte[] expected = Merge("cpu");
+        byte[] expected = Run("cpu");
         foreach (string device in Others)
-            Assert.That(Merge(device).AsSpan().SequenceEqual(expected), $"{recipe} on {device}");
+            Assert.That(Run(device).AsSpan().SequenceEqual(expected), $"{recipe} on {device}");
 
-        byte[] Merge(string device)
+        byte[] Run(string device)
         {
             string output = _folder[$"{recipe}-{device.Replace(':', '-')}"];
-            Tool.Run("merge", Path.GetFullPath($"../recipes/{recipe}.yml", Tool.Digits), output, "--model-root", Tool.Digits, "--device", device).Succeeds();
+            Merge(recipe, output, device).Succeeds();
             return File.ReadAllBytes(Path.Combine(output, "model.safetensors"));
         }
     }
+
+    [Test]
+    public void A_merge_for_which_a_device_has_no_memory_runs_on_the_cpu_and_says_so()
+    {
+        Merge("ties", _folder["expected"], "cpu").Succeeds();
+        byte[] expected = File.ReadAllBytes(Path.Combine(_folder["expected"], "model.safetensors"));
+        foreach (string device in Others)
+        {
+            string output = _folder[device.Replace(':', '-')];
+            var merge = Merge("ties", output, device, "--device-memory", "1KiB").Succeeds();
+            Assert.That(merge.Error, Does.Match($"{device} .* of 1024 are in use; merged on the CPU: .* and \\d+ more"));
+            Assert.That(File.ReadAllBytes(Path.Combine(output, "model.safetensors")), Is.EqualTo(expected));
+        }
+    }
+
+    [Test]
+    public void The_cpu_has_no_memory_of_a_device() =>
+        Tool.Run("merge", "recipe.yml", "out", "--device-memory", "1GiB").AssertFails(ExitCodes.Usage, "--memory");
 
     [TestCase("cuda:99")]
     [TestCase("abacus")]
     public void A_device_that_is_not_there_is_named_with_those_that_are(string device) =>
         Tool.Run("merge", "recipe.yml", "out", "--device", device).AssertFails(ExitCodes.Usage, device, "no such device");
+
+    private static ToolResult Merge(string recipe, string output, string device, params string[] more) => Tool.Run(
+    [
+        "merge", Path.GetFullPath($"../recipes/{recipe}.yml", Tool.Digits), output,
+        "--model-root", Tool.Digits, "--device", device, .. more,
+    ]);
 }

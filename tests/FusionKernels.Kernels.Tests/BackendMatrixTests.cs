@@ -91,4 +91,22 @@ public sealed class BackendMatrixTests(string name) : IDisposable
             Assert.Throws<ArgumentOutOfRangeException>(() => _team.Backend.Holds(operand));
         Assert.Throws<ArgumentOutOfRangeException>(() => _team.Backend.Allocate(0));
     }
+
+    // Room for the elements, their copy, room for the base, its copy: then nothing fails.
+    [TestCase(1)]
+    [TestCase(2)]
+    [TestCase(3)]
+    [TestCase(4)]
+    [TestCase(5)]
+    public void What_cannot_be_brought_whole_leaves_no_memory_behind(int failing)
+    {
+        using var matrices = new TestMatrices(8);
+        using var device = new FragileTeam(failing);
+        Matrix delta = matrices.New(ElementType.BF16, 6, 10, delta: true);
+        if (failing <= 4)
+            Assert.Throws<DeviceException>(() => BackendMatrix.Of(device, delta));
+        else
+            BackendMatrix.Of(device, delta).Dispose();
+        Assert.That(device.Blocks, Is.Zero);
+    }
 }

@@ -6,12 +6,14 @@ using FusionKernels.Tests.InMemory;
 namespace FusionKernels.Tests;
 
 /// <summary>
-/// A device that fails at any of its calls leaves the bytes that the CPU would have written, and a warning.
+/// A device that fails at any of its calls leaves the bytes that the CPU would have written, and a warning; one that
+/// only runs out of memory is used again for the next tensor.
 /// </summary>
 public class LostDeviceTests
 {
     private static readonly Dictionary<string, MemoryTensor[]> Models = ToyModels.Family(
-        2, ("wide.weight", [3, 9000]), ("model.a.weight", [16, 32]), ("model.b.weight", [16, 32]), ("model.c.weight", [64]));
+        2,
+        ("wide.weight", [3, 9000]), ("model.a.weight", [16, 32]), ("model.b.weight", [16, 32]), ("model.c.weight", [64]));
 
     private static readonly Recipe Ties = Recipe.For("ties").WithBase("base")
         .Add("m0", ("weight", 0.5), ("density", 0.5)).Add("m1", ("weight", 0.25), ("density", 0.25));
@@ -30,18 +32,36 @@ public class LostDeviceTests
             var store = new MemoryStore();
             var report = InMemoryMerge.Into(store, Ties, Models, out _, options with { Backend = backend });
             failed = backend.Failed;
-            Assert.That(report.Warnings, failed ? Has.One.EqualTo("lost; the rest was merged on the CPU") : Is.Empty);
-            Assert.That(store.Files["model.safetensors"], Is.EqualTo(expected.Files["model.safetensors"]), $"after {calls} calls");
+            Assert.That(report.Warnings, Has.Count.EqualTo(failed ? 1 : 0));
+            if (failed)
+                Assert.That(report.Warnings[0], Does.Match("^lost; merged on the CPU: .*weight, and what came after$"));
+            Assert.That(
+                store.Files["model.safetensors"], Is.EqualTo(expected.Files["model.safetensors"]), $"after {calls} calls");
         }
 
         Assert.That(calls, Is.GreaterThan(10));
+    }
+
+    [TestCase(1)]
+    [TestCase(3)]
+    public void A_tensor_for_which_a_device_lacks_memory_goes_to_the_cpu_alone(int threads)
+    {
+        var options = new MergeOptions { Threads = threads, ChunkElements = Reduction.Block };
+        var expected = new MemoryStore();
+        InMemoryMerge.Into(expected, Ties, Models, out _, options);
+        using var backend = new FragileBackend(int.MaxValue) { MostElements = 600 };
+        var store = new MemoryStore();
+        var report = InMemoryMerge.Into(store, Ties, Models, out _, options with { Backend = backend });
+        Assert.That(report.Warnings, Is.EqualTo(["full; merged on the CPU: wide.weight"]));
+        Assert.That(store.Files["model.safetensors"], Is.EqualTo(expected.Files["model.safetensors"]));
+        Assert.That(backend.Combined, Is.EqualTo(512 + 512 + 64), "elements of the other tensors");
     }
 
     /// <summary>The CPU's kernels until a number of calls, then none any more.</summary>
     private sealed class FragileBackend(int calls) : IKernelBackend
     {
         private readonly CpuBackend _cpu = new();
-        private int _left = calls;
+        private int _left = calls, _combined;
 
         public string Name => "fragile";
 
@@ -49,7 +69,13 @@ public class LostDeviceTests
 
         public int ChunkElements => _cpu.ChunkElements;
 
+        /// <summary>Larger chunks do not fit.</summary>
+        public int MostElements { get; init; } = int.MaxValue;
+
         public bool Failed => Volatile.Read(ref _left) < 0;
+
+        /// <summary>Elements that it has combined.</summary>
+        public int Combined => Volatile.Read(ref _combined);
 
         public double MeasureCopy() => 1;
 
@@ -61,11 +87,15 @@ public class LostDeviceTests
 
         public void Dispose() => _cpu.Dispose();
 
-        public void Call()
+        public void Call(int elements)
         {
+            if (elements > MostElements)
+                throw new DeviceException("full") { IsOutOfMemory = true };
             if (Interlocked.Decrement(ref _left) < 0)
                 throw new DeviceException("lost");
         }
+
+        public void Finish(int elements) => Interlocked.Add(ref _combined, elements);
     }
 
     private sealed unsafe class FragileStream(FragileBackend device, IKernelStream cpu) : IKernelStream
@@ -79,19 +109,20 @@ public class LostDeviceTests
             where TRule : struct, ICombineRule
         {
             new Span<byte>((void*)output.Address, chunk.Length * output.Type.Size()).Fill(0xA5);
-            device.Call();
+            device.Call(chunk.Length);
             cpu.Combine(chunk, rule, output);
+            device.Finish(chunk.Length);
         }
 
         public void Histogram(in Chunk chunk, ReadOnlySpan<MagnitudeHistogram?> histograms)
         {
-            device.Call();
+            device.Call(chunk.Length);
             cpu.Histogram(chunk, histograms);
         }
 
         public long FindTie(in Chunk chunk, uint bits, ref long rank)
         {
-            device.Call();
+            device.Call(chunk.Length);
             return cpu.FindTie(chunk, bits, ref rank);
         }
 

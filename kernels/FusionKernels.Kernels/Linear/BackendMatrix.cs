@@ -31,10 +31,18 @@ public sealed class BackendMatrix : IDisposable
         }
 
         Matrix stored = matrix.IsRowMajor ? matrix : matrix.Transposed;
-        Matrix data = Bring(stored with { Base = default });
-        if (matrix.Base.Exists)
-            data = data with { Base = Bring(stored with { Data = stored.Base, Base = default }).Data };
-        View = matrix.IsRowMajor ? data : data.Transposed;
+        try
+        {
+            Matrix data = Bring(stored with { Base = default });
+            if (matrix.Base.Exists)
+                data = data with { Base = Bring(stored with { Data = stored.Base, Base = default }).Data };
+            View = matrix.IsRowMajor ? data : data.Transposed;
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
 
         Matrix Bring(Matrix source)
         {

@@ -25,6 +25,9 @@ internal abstract class RecipeCommand : ToolCommand
     private readonly Option<long> _memory = SizeOption(
         "--memory", "Working memory, besides the mapped inputs [default: 1GiB]");
 
+    private readonly Option<long> _deviceMemory = SizeOption(
+        "--device-memory", "Memory of a device besides the CPU that may be used [default: 15/16 of it]");
+
     private readonly Option<int> _threads = ThreadsOption();
 
     private readonly Option<ulong> _seed = SeedOption();
@@ -55,7 +58,7 @@ internal abstract class RecipeCommand : ToolCommand
             Add(argument);
         Add(_output);
         Option[] options =
-            [_device, _memory, _threads, _seed, _shardSize, _modelRoot, _access, _nan, _lenient, _restart];
+            [_device, _memory, _deviceMemory, _threads, _seed, _shardSize, _modelRoot, _access, _nan, _lenient, _restart];
         foreach (var option in options)
             Add(option);
     }
@@ -69,7 +72,7 @@ internal abstract class RecipeCommand : ToolCommand
     /// <inheritdoc/>
     protected override async Task<int> RunAsync(ParseResult parsed, Terminal terminal, CancellationToken cancellation)
     {
-        using var backend = Backends.Open(parsed.GetRequiredValue(_device));
+        using var backend = Backends.Open(parsed.GetRequiredValue(_device), parsed.GetValue(_deviceMemory));
         long memory = parsed.GetValue(_memory), shardSize = parsed.GetValue(_shardSize);
         var options = new MergeOptions
         {

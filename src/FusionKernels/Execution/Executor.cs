@@ -53,8 +53,8 @@ internal sealed class Executor : IDisposable
     /// <summary>Input bytes read so far.</summary>
     public long BytesRead => _context.BytesRead;
 
-    /// <summary>Why the device was left for the CPU, if it was.</summary>
-    public string? DeviceFailure => _team.Failure;
+    /// <summary>What was computed on the CPU because the device failed.</summary>
+    public IEnumerable<DeviceFailure> DeviceFailures => _team.Failures;
 
     /// <summary>Counts and clock of the run.</summary>
     public ProgressMeter Progress => _progress;
@@ -65,7 +65,8 @@ internal sealed class Executor : IDisposable
     public void Survey()
     {
         foreach (var context in _context.Plan.Steps.Select(s => _context.Steps[s]).Append(_context))
-            context.ModelState = _team.OnDevice(() => context.Plan.Method.Survey(new ModelSurvey(context, _team)));
+            context.ModelState = _team.OnDevice(
+                "the survey of all models", () => context.Plan.Method.Survey(new ModelSurvey(context, _team)));
     }
 
     /// <summary>Computes one shard into its file: header first, then the tensors, each at its place.</summary>
@@ -73,8 +74,8 @@ internal sealed class Executor : IDisposable
     public ShardRecord Write(ShardLayout shard, IOutputFile file)
     {
         // A device that failed one of the workers serves none of the next shard's.
-        if (_team.Failure is { } failure)
-            _team.FallBack(failure);
+        if (_team.Failures.FirstOrDefault(f => !f.IsOutOfMemory) is { } lost)
+            _team.FallBack(lost);
         _progress.Shard(shard.FileName);
         file.Write(0, shard.Header.Span);
         var checksums = new uint[shard.Tensors.Count];
@@ -112,12 +113,12 @@ internal sealed class Executor : IDisposable
             if (next < units.Length)
                 Prefetch(units[next]);
             Unit unit = units[turn];
-            using var held = workers.OnDevice(() => unit.Hold(_context, workers));
+            using var held = workers.OnDevice(shard.Tensors[unit.Tensors[0].Index].Name, () => unit.Hold(_context, workers));
             foreach (var (index, plan) in unit.Tensors)
             {
                 var place = shard.Tensors[index];
                 _progress.Tensor(place.Name);
-                var sink = workers.OnDevice(() => Compute(plan, place, workers));
+                var sink = workers.OnDevice(place.Name, () => Compute(plan, place, workers));
                 checksums[index] = sink.Checksum(place.ByteLength);
                 nonFinite[index] = sink.NonFinite;
                 _progress.TensorDone();

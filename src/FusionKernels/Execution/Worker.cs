@@ -12,7 +12,9 @@ internal sealed unsafe class Worker : Workers, IDisposable
     private const nuint Alignment = 4096;
     private readonly CancellationToken _cancellation;
     private readonly List<Fetched> _fetched = [];
+    private readonly List<DeviceFailure> _failures = [];
     private IKernelBackend _backend;
+    private (IKernelBackend Backend, IKernelStream Stream)? _left;
     private byte* _scratch;
     private nint _scratchBytes;
 
@@ -25,8 +27,8 @@ internal sealed unsafe class Worker : Workers, IDisposable
     /// <summary>The worker's kernel stream.</summary>
     public IKernelStream Stream { get; private set; }
 
-    /// <summary>Why the worker left its device, if it did.</summary>
-    public string? Failure { get; private set; }
+    /// <summary>When the worker left its device, and why.</summary>
+    public IReadOnlyList<DeviceFailure> Failures => _failures;
 
     /// <summary>Place in the team.</summary>
     public int Index { get; }
@@ -48,15 +50,29 @@ internal sealed unsafe class Worker : Workers, IDisposable
     }
 
     /// <inheritdoc/>
-    public override bool FallBack(string reason)
+    public override bool FallBack(DeviceFailure failure)
     {
-        if (Failure is not null)
+        if (_left is not null || _failures is [.., { IsOutOfMemory: false }])
             return false;
-        Failure = reason;
-        Stream.Dispose();
+        _failures.Add(failure);
+        Overwrite(_scratch, _scratchBytes);
+        if (failure.IsOutOfMemory)
+            _left = (_backend, Stream);
+        else
+            Stream.Dispose();
         _backend = new CpuBackend();
         Stream = _backend.OpenStream();
         return true;
+    }
+
+    /// <inheritdoc/>
+    public override void Return()
+    {
+        if (_left is not { } device)
+            return;
+        Stream.Dispose();
+        (_backend, Stream) = device;
+        _left = null;
     }
 
     /// <summary>Scratch memory of at least <paramref name="bytes"/>, valid until the next call.</summary>
@@ -115,6 +131,7 @@ internal sealed unsafe class Worker : Workers, IDisposable
         _scratch = null;
         _scratchBytes = 0;
         Stream.Dispose();
+        _left?.Stream.Dispose();
     }
 
     private void Overwrite(byte* from, nint bytes)

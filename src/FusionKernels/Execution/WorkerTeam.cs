@@ -29,16 +29,23 @@ internal sealed class WorkerTeam : Workers, IDisposable
         body(_workers[member], item);
     });
 
-    /// <summary>Why workers left the device, if they did.</summary>
-    public string? Failure => _workers.Select(w => w.Failure).FirstOrDefault(f => f is not null);
+    /// <summary>When workers left the device, and why.</summary>
+    public IEnumerable<DeviceFailure> Failures => _workers.SelectMany(w => w.Failures);
 
     /// <inheritdoc/>
-    public override bool FallBack(string reason)
+    public override bool FallBack(DeviceFailure failure)
     {
         bool left = false;
         foreach (var worker in _workers)
-            left |= worker.FallBack(reason);
+            left |= worker.FallBack(failure);
         return left;
+    }
+
+    /// <inheritdoc/>
+    public override void Return()
+    {
+        foreach (var worker in _workers)
+            worker.Return();
     }
 
     /// <inheritdoc/>

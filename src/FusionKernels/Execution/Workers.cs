@@ -15,22 +15,32 @@ internal abstract class Workers : IStreamTeam
     public abstract void Run(int items, Action<Worker, int> body);
 
     /// <summary>
-    /// Runs something on the device; where that fails, once more on the CPU, which goes on from there.
+    /// Runs something on the device; where that fails, once more on the CPU, which goes on from there if the device is
+    /// lost.
     /// </summary>
-    public T OnDevice<T>(Func<T> action)
+    /// <param name="what">What it computes, for people.</param>
+    /// <param name="action">Computes it.</param>
+    public T OnDevice<T>(string what, Func<T> action)
     {
         try
         {
             return action();
         }
-        catch (DeviceException e) when (FallBack(e.Message))
+        catch (DeviceException e)
         {
-            return action();
+            if (!FallBack(new DeviceFailure(e.Message, what, e.IsOutOfMemory)))
+                throw;
+            T result = action();
+            Return();
+            return result;
         }
     }
 
     /// <summary>Leaves a device that failed for the CPU; false where that has been done.</summary>
-    public abstract bool FallBack(string reason);
+    public abstract bool FallBack(DeviceFailure failure);
+
+    /// <summary>Goes back to a device that only ran out of memory.</summary>
+    public abstract void Return();
 
     /// <inheritdoc/>
     public abstract IKernelBackend Backend { get; }

@@ -77,7 +77,8 @@ public sealed unsafe class DeviceGatedLayerTests(string device)
         using var tensors = new TestTensors(7, anyBits: 0);
         Matrix weights = Stored(tensors, ElementType.F32, 8, 16);
         var layer = new GatedLinear(weights, default, [new Expert(weights)], 1);
-        Assert.Throws<ArgumentException>(() => _ = new DeviceGatedLayer(Backend, layer));
+        var refused = Assert.Throws<ArgumentException>(() => _ = new DeviceGatedLayer(Backend, layer))!;
+        Assert.That(refused.Message, Does.StartWith("expert 0 is dense").And.Contain(nameof(GatedForward)));
     }
 
     private static GatedLinear Layer(TestTensors tensors, int[] shape)
