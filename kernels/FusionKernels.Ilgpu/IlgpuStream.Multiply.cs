@@ -174,22 +174,29 @@ internal sealed unsafe partial class IlgpuStream
             IlgpuStream stream, in Matrix left, in Matrix right, in ProductArguments<float> arguments, Index2D grid)
         {
             DeviceMatrix a = arguments.Left, b = arguments.Right;
+            ProductOutput<float> output = arguments.Output;
+            long address = Address(output.Data);
+            bool isAligned = (address | (output.RowStride * sizeof(float)) | (output.MatrixStride * sizeof(float))) % 16 == 0;
             var operands = new TensorProductArguments
             {
                 Left = Operand(a, a.Rows, a.RowStride, a.ColumnStride),
                 Right = Operand(b, b.Columns, b.ColumnStride, b.RowStride),
-                Output = arguments.Output,
+                Output = output,
+                OutputAddress = isAligned ? address : 0,
                 Depth = left.Columns,
             };
             SelectSide(left, left.IsRowMajor, new LeftKnown(stream, right, operands, grid));
         }
 
         // SAFETY: a CUDA view's address is the device's.
+        private static long Address<T>(ArrayView<T> view)
+            where T : unmanaged => view.LoadEffectiveAddressAsPtr().ToInt64();
+
         private static TensorOperand Operand(in DeviceMatrix matrix, int lines, long lineStride, long stepStride) =>
             new()
             {
                 Matrix = matrix,
-                Address = matrix.Data.LoadEffectiveAddressAsPtr().ToInt64(),
+                Address = Address(matrix.Data),
                 Lines = lines,
                 LineStride = lineStride,
                 StepStride = stepStride,

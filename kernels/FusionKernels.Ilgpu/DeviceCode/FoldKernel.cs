@@ -28,12 +28,18 @@ internal static class FoldKernel<T, TScalar>
     /// <summary>The kernel.</summary>
     public static void Run(FoldArguments<T> arguments)
     {
-        long length = (long)arguments.Output.Rows * arguments.Output.Columns;
-        for (long i = Grid.LongGlobalIndex.X; i < length; i += GridStride.X)
+        // Few tiles: the elements' number is an int.
+        ProductOutput<T> output = arguments.Output;
+        int length = output.Rows * output.Columns;
+        for (int i = Grid.GlobalIndex.X; i < length; i += (int)GridStride.X)
         {
-            int row = (int)(i / arguments.Output.Columns), column = (int)(i % arguments.Output.Columns);
-            for (int segment = 0; segment < arguments.Count; segment++)
-                arguments.Output.Add<TScalar>(arguments.Sums[(segment * length) + i], row, column, segment == 0);
+            long at = (i / output.Columns * output.RowStride) + (i % output.Columns);
+            T value = output.Alpha * arguments.Sums[i];
+            if (output.Beta != T.Zero)
+                value = TScalar.Add(value, output.Beta * output.Data[at]);
+            for (int segment = 1; segment < arguments.Count; segment++)
+                value = TScalar.Add(output.Alpha * arguments.Sums[((long)segment * length) + i], value);
+            output.Data[at] = value;
         }
     }
 }

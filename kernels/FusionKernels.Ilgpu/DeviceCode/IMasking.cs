@@ -26,15 +26,31 @@ internal readonly struct Unmasked : IMasking
 }
 
 /// <summary>
-/// Masks are thresholds or absent: the pass that merges in TIES, with half the registers of any mask.
+/// Masks are thresholds or absent: the pass that merges in TIES, with half the registers of any mask. A group before
+/// the last tie that is kept, or after it, needs one comparison an element.
 /// </summary>
 internal readonly struct Thresholded : IMasking
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Eight Apply(ArrayView<byte> memory, in DeviceSource source, long element, long group, Eight delta)
     {
-        uint kept = source.Mask.Kind == MaskKind.All ? 0xFF : Masking.AtLeast(source.Mask, element, delta);
-        return Eight.Splat(source.Scale) * (Eight.Factor(kept) * delta);
+        Mask mask = source.Mask;
+        bool all = mask.Kind == MaskKind.All;
+        Eight factor;
+        if (!all && element <= mask.LastTie && mask.LastTie < element + 7)
+        {
+            factor = Eight.Factor(Masking.AtLeast(mask, element, delta));
+        }
+        else
+        {
+            // Beyond the largest pattern there is none: nothing reaches that one either.
+            uint threshold = mask.ThresholdBits, above = Math.Max(threshold, threshold + 1);
+            uint least = all ? 0 : element > mask.LastTie ? above : threshold;
+            factor = Eight.WhereBitsGreater(
+                Eight.SplatBits(least), Eight.Abs(delta), Eight.Splat(0), Eight.Splat(1));
+        }
+
+        return Eight.Splat(source.Scale) * (factor * delta);
     }
 }
 

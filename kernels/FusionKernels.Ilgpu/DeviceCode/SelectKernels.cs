@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using ILGPU;
+using ILGPU.Util;
 
 namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
 
@@ -16,6 +17,9 @@ internal struct Bracket
     /// Place of the model's first bin among all models'; after the last bin comes the count of what lies above.
     /// </summary>
     public int First;
+
+    /// <summary>Place of that count.</summary>
+    public readonly int AboveBin => First + (int)((High - Low) >> Shift) + 1;
 }
 
 /// <summary>Arguments of <see cref="SelectKernels.Histogram"/>.</summary>
@@ -69,7 +73,9 @@ internal static class SelectKernels
     // A group of threads counts in a small table in shared memory, where a bin has one possible slot: the first bin to
     // come takes it, others count in global memory. So the few bins that hold most elements (zeros, the few magnitudes
     // that differences of bf16 numbers have) are added to the global counts once a group, and bins that are hit seldom
-    // do not wait for each other anyway. The base is read once for all models.
+    // do not wait for each other anyway. What lies above a bracket, often half of everything, is counted in a register;
+    // what lies within, mostly few of a thread's eight elements, is taken one after the other, so that a warp goes
+    // round as often as its thread with the most of them. Model by model; the cache still has the base of a piece.
     public static void Histogram<TIn>(HistogramArguments arguments)
         where TIn : struct, ICodec
     {
@@ -79,33 +85,58 @@ internal static class SelectKernels
             SharedMemory.Allocate<uint>(Slots),
             arguments.Counts,
             arguments.Seen);
+        var allAbove = SharedMemory.Allocate<uint>(1);
         for (int slot = Group.IdxX; slot < Slots; slot += Group.DimX)
             table.Clear(slot);
-        Group.Barrier();
 
         var chunk = arguments.Chunk;
-        for (long group = Grid.LongGlobalIndex.X; group < chunk.Groups; group += GridStride.X)
+        for (int model = 0; model < chunk.Sources.IntLength; model++)
         {
-            uint members = chunk.Members(group);
-            for (int model = 0; model < chunk.Sources.IntLength; model++)
+            if (Group.IdxX == 0)
+                allAbove[0] = 0;
+            Group.Barrier();
+            Bracket bracket = arguments.Brackets[model];
+            Eight lowest = Eight.SplatBits(bracket.Low), highest = Eight.SplatBits(bracket.High);
+            uint above = 0;
+            for (long group = Grid.LongGlobalIndex.X; group < chunk.Groups; group += GridStride.X)
             {
                 Eight magnitude = chunk.Magnitude<TIn>(model, group);
-                Bracket bracket = arguments.Brackets[model];
-                table.Count(magnitude.Low.Low.Low, members, bracket);
-                table.Count(magnitude.Low.Low.High, members >> 1, bracket);
-                table.Count(magnitude.Low.High.Low, members >> 2, bracket);
-                table.Count(magnitude.Low.High.High, members >> 3, bracket);
-                table.Count(magnitude.High.Low.Low, members >> 4, bracket);
-                table.Count(magnitude.High.Low.High, members >> 5, bracket);
-                table.Count(magnitude.High.High.Low, members >> 6, bracket);
-                table.Count(magnitude.High.High.High, members >> 7, bracket);
+                uint members = chunk.Members(group), higher = Eight.BitsGreater(magnitude, highest) & members;
+                above += (uint)IntrinsicMath.BitOperations.PopCount(higher);
+                uint within = members & ~higher & ~Eight.BitsGreater(lowest, magnitude);
+                for (; within != 0; within &= within - 1)
+                    table.Count(Pick(magnitude, within), bracket);
             }
+
+            Atomic.Add(ref allAbove[0], above);
+            Group.Barrier();
+            if (Group.IdxX == 0)
+                Atomic.Add(ref arguments.Counts[bracket.AboveBin], allAbove[0]);
+            Group.Barrier();
         }
 
-        Group.Barrier();
         for (int slot = Group.IdxX; slot < Slots; slot += Group.DimX)
             table.Flush(slot);
     }
+
+    /// <summary>The bits of the element that the lowest bit set stands for.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint Pick(Eight elements, uint bits)
+    {
+        bool upper = (bits & 0xF) == 0;
+        Lane a = Pick(upper, elements.Low.Low.Low, elements.High.Low.Low);
+        Lane b = Pick(upper, elements.Low.Low.High, elements.High.Low.High);
+        Lane c = Pick(upper, elements.Low.High.Low, elements.High.High.Low);
+        Lane d = Pick(upper, elements.Low.High.High, elements.High.High.High);
+        uint four = upper ? bits >> 4 : bits;
+        bool high = (four & 3) == 0;
+        Lane even = Pick(high, a, c), odd = Pick(high, b, d);
+        return Pick(((high ? four >> 2 : four) & 1) == 0, even, odd).Bits;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Lane Pick(bool second, Lane first, Lane other) =>
+        Lane.SplatBits(Utilities.Select(second, other.Bits, first.Bits));
 
     public static void CountTies<TIn>(TieArguments arguments)
         where TIn : struct, ICodec
@@ -130,7 +161,11 @@ internal static class SelectKernels
 
     /// <summary>The table of a group of threads.</summary>
     private readonly struct BinTable(
-        ArrayView<int> tags, ArrayView<uint> counts, ArrayView<uint> seen, ArrayView<uint> allCounts, ArrayView<uint> allSeen)
+        ArrayView<int> tags,
+        ArrayView<uint> counts,
+        ArrayView<uint> seen,
+        ArrayView<uint> allCounts,
+        ArrayView<uint> allSeen)
     {
         private readonly ArrayView<int> _tags = tags;
         private readonly ArrayView<uint> _counts = counts, _seen = seen, _allCounts = allCounts, _allSeen = allSeen;
@@ -143,21 +178,11 @@ internal static class SelectKernels
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void Count(Lane magnitude, uint member, in Bracket bracket)
+        public void Count(uint magnitude, in Bracket bracket)
         {
-            uint bits = magnitude.Bits;
-            if ((member & 1) == 0 || bits < bracket.Low)
-                return;
-            uint offset = Math.Min(bits, bracket.High) - bracket.Low;
+            uint offset = magnitude - bracket.Low;
             int bin = bracket.First + (int)(offset >> bracket.Shift);
             uint trace = MagnitudeHistogram.Trace(offset, bracket.Shift);
-            if (bits > bracket.High)
-            {
-                // What lies above has the bin after the last, where places do not matter.
-                bin++;
-                trace = 0;
-            }
-
             int slot = bin & (Slots - 1), tag = _tags[slot];
             if (tag == Free)
                 tag = Atomic.CompareExchange(ref _tags[slot], Free, bin);

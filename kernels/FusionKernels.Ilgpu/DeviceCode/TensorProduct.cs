@@ -104,7 +104,7 @@ internal static class TensorProduct
 
             Group.Barrier();
             uint output = shared + ((uint)warp * OutputBytes);
-            Write(arguments.Output, output, tileRow + row, tileColumn + column, parts, segment == first);
+            Write(arguments, output, tileRow + row, tileColumn + column, parts, segment == first);
             Group.Barrier();
         }
     }
@@ -206,29 +206,48 @@ internal static class TensorProduct
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Write(in ProductOutput<float> output, uint shared, int row, int column, int parts, bool begins)
+    private static void Write(
+        in TensorProductArguments arguments, uint shared, int row, int column, int parts, bool begins)
     {
-        WritePart(output, shared, row, column, 0, parts, begins);
-        WritePart(output, shared, row, column, 1, parts, begins);
-        WritePart(output, shared, row, column, 2, parts, begins);
-        WritePart(output, shared, row, column, 3, parts, begins);
+        WritePart(arguments, shared, row, column, 0, parts, begins);
+        WritePart(arguments, shared, row, column, 1, parts, begins);
+        WritePart(arguments, shared, row, column, 2, parts, begins);
+        WritePart(arguments, shared, row, column, 3, parts, begins);
     }
 
-    // Through shared memory, so that neighbouring threads write neighbours.
+    // Through shared memory, so that neighbouring threads write neighbours: eight rows of 64 bytes at once. What is
+    // there before is read for all of a part's rows before the first is written; row by row, a warp would wait for
+    // memory 128 times a segment, longer than it multiplies.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void WritePart(
-        in ProductOutput<float> output, uint shared, int row, int column, int part, int parts, bool begins)
+        in TensorProductArguments arguments, uint shared, int row, int column, int part, int parts, bool begins)
     {
         if (part >= parts)
             return;
-        uint lane = (uint)Group.IdxX % WarpSize;
-        TensorTile.Store(part, shared + (lane / 4 * OutputPitch) + (lane % 4 * 2 * sizeof(float)));
+        var output = arguments.Output;
+        uint lane = (uint)Group.IdxX & (WarpSize - 1), down = lane >> 2, across = lane & 3;
+        int right = column + (part * PartColumns);
+        TensorTile.Store(part, shared + (down * OutputPitch) + (across * 2 * sizeof(float)));
         Warp.Barrier();
-        for (uint i = lane; i < Side * PartColumns; i += WarpSize)
+        if (arguments.OutputAddress != 0 && right + PartColumns <= output.Columns)
         {
-            uint at = shared + (i / PartColumns * OutputPitch) + (i % PartColumns * sizeof(float));
-            int down = (int)(i / PartColumns), right = (part * PartColumns) + (int)(i % PartColumns);
-            output.Add<SingleScalar>(Load(at), row + down, column + right, begins);
+            long first = (Grid.IdxY * output.MatrixStride) + ((row + down) * output.RowStride) + right + (4 * across);
+            TensorTile.Aim(
+                arguments.OutputAddress + (first * sizeof(float)), 8 * sizeof(float) * output.RowStride,
+                output.Rows - row - (int)down);
+            float factor = begins ? output.Beta : 1;
+            if (factor != 0)
+                TensorTile.ReadOld(factor);
+            TensorTile.Write(shared + (down * OutputPitch) + (across * 4 * sizeof(float)), output.Alpha);
+        }
+        else
+        {
+            for (uint i = lane; i < Side * PartColumns; i += WarpSize)
+            {
+                uint at = shared + ((i >> 4) * OutputPitch) + ((i & (PartColumns - 1)) * sizeof(float));
+                int within = right + (int)(i & (PartColumns - 1));
+                output.Add<SingleScalar>(Load(at), row + (int)(i >> 4), within, begins);
+            }
         }
 
         Warp.Barrier();

@@ -12,6 +12,11 @@ internal struct TensorProductArguments
     /// <summary>m x n.</summary>
     public required ProductOutput<float> Output;
 
+    /// <summary>
+    /// Address of the output's first element; 0 where not all of its rows begin at multiples of 16 bytes.
+    /// </summary>
+    public required long OutputAddress;
+
     /// <summary>k.</summary>
     public required int Depth;
 }

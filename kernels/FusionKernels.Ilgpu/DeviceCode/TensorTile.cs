@@ -7,7 +7,9 @@ namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
 /// The 64 x 64 sums of a warp in 128 registers of each of its threads, and what the tensor cores do with them. The
 /// registers have names in PTX and none in C#, where a variable that inline PTX changes would live in memory: s0 to
 /// s127 are the sums, a0 to a15 64 rows by 16 steps of the left matrix, b0 to b3 16 steps by 16 columns of the right
-/// one. The sums of 16 columns, a part, are 32 registers: eight for 16 rows, four for 8 columns of them.
+/// one. The sums of 16 columns, a part, are 32 registers: eight for 16 rows, four for 8 columns of them. On their way
+/// out a thread takes four columns of every eighth row: g0 to g7 are the addresses, v0 to v7 say which rows there are,
+/// o0 to o31 are what was there before.
 /// </summary>
 internal static class TensorTile
 {
@@ -17,7 +19,10 @@ internal static class TensorTile
 
     /// <summary>Declares the registers; once in a kernel.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Declare() => CudaAsm.Emit(".reg .f32 s<128>; .reg .b32 a<16>; .reg .b32 b<4>;");
+    public static void Declare() => CudaAsm.Emit("""
+            .reg .f32 s<128>; .reg .b32 a<16>; .reg .b32 b<4>;
+            .reg .f32 o<32>; .reg .f32 t<4>; .reg .b64 g<8>; .reg .pred v<8>;
+            """);
 
     /// <summary>Makes all sums zero.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -214,4 +219,90 @@ internal static class TensorTile
                 """, shared);
         }
     }
+
+    /// <summary>Where four columns of every eighth row go, and that nothing is there yet.</summary>
+    /// <param name="address">Of the first row, a multiple of 16.</param>
+    /// <param name="step">Bytes from one of the rows to the next.</param>
+    /// <param name="rows">How many rows of the matrix are left from the first one on.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Aim(long address, long step, int rows) => CudaAsm.Emit(
+        """
+        mov.b64 g0, %0; add.s64 g1, g0, %1; add.s64 g2, g1, %1; add.s64 g3, g2, %1;
+        add.s64 g4, g3, %1; add.s64 g5, g4, %1; add.s64 g6, g5, %1; add.s64 g7, g6, %1;
+        setp.gt.s32 v0, %2, 0; setp.gt.s32 v1, %2, 8; setp.gt.s32 v2, %2, 16; setp.gt.s32 v3, %2, 24;
+        setp.gt.s32 v4, %2, 32; setp.gt.s32 v5, %2, 40; setp.gt.s32 v6, %2, 48; setp.gt.s32 v7, %2, 56;
+        mov.f32 o0, 0f80000000; mov.f32 o1, 0f80000000; mov.f32 o2, 0f80000000; mov.f32 o3, 0f80000000;
+        mov.f32 o4, 0f80000000; mov.f32 o5, 0f80000000; mov.f32 o6, 0f80000000; mov.f32 o7, 0f80000000;
+        mov.f32 o8, 0f80000000; mov.f32 o9, 0f80000000; mov.f32 o10, 0f80000000; mov.f32 o11, 0f80000000;
+        mov.f32 o12, 0f80000000; mov.f32 o13, 0f80000000; mov.f32 o14, 0f80000000; mov.f32 o15, 0f80000000;
+        mov.f32 o16, 0f80000000; mov.f32 o17, 0f80000000; mov.f32 o18, 0f80000000; mov.f32 o19, 0f80000000;
+        mov.f32 o20, 0f80000000; mov.f32 o21, 0f80000000; mov.f32 o22, 0f80000000; mov.f32 o23, 0f80000000;
+        mov.f32 o24, 0f80000000; mov.f32 o25, 0f80000000; mov.f32 o26, 0f80000000; mov.f32 o27, 0f80000000;
+        mov.f32 o28, 0f80000000; mov.f32 o29, 0f80000000; mov.f32 o30, 0f80000000; mov.f32 o31, 0f80000000;
+        """,
+        address, step, rows);
+
+    /// <summary>Reads what is there, all rows at once, times a factor.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void ReadOld(float factor) => CudaAsm.Emit(
+        """
+        @v0 ld.global.v4.f32 {o0, o1, o2, o3}, [g0];
+        @v1 ld.global.v4.f32 {o4, o5, o6, o7}, [g1];
+        @v2 ld.global.v4.f32 {o8, o9, o10, o11}, [g2];
+        @v3 ld.global.v4.f32 {o12, o13, o14, o15}, [g3];
+        @v4 ld.global.v4.f32 {o16, o17, o18, o19}, [g4];
+        @v5 ld.global.v4.f32 {o20, o21, o22, o23}, [g5];
+        @v6 ld.global.v4.f32 {o24, o25, o26, o27}, [g6];
+        @v7 ld.global.v4.f32 {o28, o29, o30, o31}, [g7];
+        mul.rn.f32 o0, o0, %0; mul.rn.f32 o1, o1, %0; mul.rn.f32 o2, o2, %0; mul.rn.f32 o3, o3, %0;
+        mul.rn.f32 o4, o4, %0; mul.rn.f32 o5, o5, %0; mul.rn.f32 o6, o6, %0; mul.rn.f32 o7, o7, %0;
+        mul.rn.f32 o8, o8, %0; mul.rn.f32 o9, o9, %0; mul.rn.f32 o10, o10, %0; mul.rn.f32 o11, o11, %0;
+        mul.rn.f32 o12, o12, %0; mul.rn.f32 o13, o13, %0; mul.rn.f32 o14, o14, %0; mul.rn.f32 o15, o15, %0;
+        mul.rn.f32 o16, o16, %0; mul.rn.f32 o17, o17, %0; mul.rn.f32 o18, o18, %0; mul.rn.f32 o19, o19, %0;
+        mul.rn.f32 o20, o20, %0; mul.rn.f32 o21, o21, %0; mul.rn.f32 o22, o22, %0; mul.rn.f32 o23, o23, %0;
+        mul.rn.f32 o24, o24, %0; mul.rn.f32 o25, o25, %0; mul.rn.f32 o26, o26, %0; mul.rn.f32 o27, o27, %0;
+        mul.rn.f32 o28, o28, %0; mul.rn.f32 o29, o29, %0; mul.rn.f32 o30, o30, %0; mul.rn.f32 o31, o31, %0;
+        """,
+        factor);
+
+    /// <summary>Writes a part's sums, times a factor, added to what was there; -0 is where nothing was.</summary>
+    /// <param name="shared">Where <see cref="Store"/> has put this thread's first four.</param>
+    /// <param name="factor">The factor.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Write(uint shared, float factor) => CudaAsm.Emit(
+        """
+        ld.shared.v4.f32 {t0, t1, t2, t3}, [%0 + 0];
+        mul.rn.f32 t0, t0, %1; mul.rn.f32 t1, t1, %1; mul.rn.f32 t2, t2, %1; mul.rn.f32 t3, t3, %1;
+        add.rn.f32 t0, t0, o0; add.rn.f32 t1, t1, o1; add.rn.f32 t2, t2, o2; add.rn.f32 t3, t3, o3;
+        @v0 st.global.v4.f32 [g0], {t0, t1, t2, t3};
+        ld.shared.v4.f32 {t0, t1, t2, t3}, [%0 + 640];
+        mul.rn.f32 t0, t0, %1; mul.rn.f32 t1, t1, %1; mul.rn.f32 t2, t2, %1; mul.rn.f32 t3, t3, %1;
+        add.rn.f32 t0, t0, o4; add.rn.f32 t1, t1, o5; add.rn.f32 t2, t2, o6; add.rn.f32 t3, t3, o7;
+        @v1 st.global.v4.f32 [g1], {t0, t1, t2, t3};
+        ld.shared.v4.f32 {t0, t1, t2, t3}, [%0 + 1280];
+        mul.rn.f32 t0, t0, %1; mul.rn.f32 t1, t1, %1; mul.rn.f32 t2, t2, %1; mul.rn.f32 t3, t3, %1;
+        add.rn.f32 t0, t0, o8; add.rn.f32 t1, t1, o9; add.rn.f32 t2, t2, o10; add.rn.f32 t3, t3, o11;
+        @v2 st.global.v4.f32 [g2], {t0, t1, t2, t3};
+        ld.shared.v4.f32 {t0, t1, t2, t3}, [%0 + 1920];
+        mul.rn.f32 t0, t0, %1; mul.rn.f32 t1, t1, %1; mul.rn.f32 t2, t2, %1; mul.rn.f32 t3, t3, %1;
+        add.rn.f32 t0, t0, o12; add.rn.f32 t1, t1, o13; add.rn.f32 t2, t2, o14; add.rn.f32 t3, t3, o15;
+        @v3 st.global.v4.f32 [g3], {t0, t1, t2, t3};
+        ld.shared.v4.f32 {t0, t1, t2, t3}, [%0 + 2560];
+        mul.rn.f32 t0, t0, %1; mul.rn.f32 t1, t1, %1; mul.rn.f32 t2, t2, %1; mul.rn.f32 t3, t3, %1;
+        add.rn.f32 t0, t0, o16; add.rn.f32 t1, t1, o17; add.rn.f32 t2, t2, o18; add.rn.f32 t3, t3, o19;
+        @v4 st.global.v4.f32 [g4], {t0, t1, t2, t3};
+        ld.shared.v4.f32 {t0, t1, t2, t3}, [%0 + 3200];
+        mul.rn.f32 t0, t0, %1; mul.rn.f32 t1, t1, %1; mul.rn.f32 t2, t2, %1; mul.rn.f32 t3, t3, %1;
+        add.rn.f32 t0, t0, o20; add.rn.f32 t1, t1, o21; add.rn.f32 t2, t2, o22; add.rn.f32 t3, t3, o23;
+        @v5 st.global.v4.f32 [g5], {t0, t1, t2, t3};
+        ld.shared.v4.f32 {t0, t1, t2, t3}, [%0 + 3840];
+        mul.rn.f32 t0, t0, %1; mul.rn.f32 t1, t1, %1; mul.rn.f32 t2, t2, %1; mul.rn.f32 t3, t3, %1;
+        add.rn.f32 t0, t0, o24; add.rn.f32 t1, t1, o25; add.rn.f32 t2, t2, o26; add.rn.f32 t3, t3, o27;
+        @v6 st.global.v4.f32 [g6], {t0, t1, t2, t3};
+        ld.shared.v4.f32 {t0, t1, t2, t3}, [%0 + 4480];
+        mul.rn.f32 t0, t0, %1; mul.rn.f32 t1, t1, %1; mul.rn.f32 t2, t2, %1; mul.rn.f32 t3, t3, %1;
+        add.rn.f32 t0, t0, o28; add.rn.f32 t1, t1, o29; add.rn.f32 t2, t2, o30; add.rn.f32 t3, t3, o31;
+        @v7 st.global.v4.f32 [g7], {t0, t1, t2, t3};
+        """,
+        shared, factor);
 }
