@@ -31,6 +31,7 @@ public sealed class IlgpuBackend : IKernelBackend
         Name = $"{id} ({accelerator.Name.Trim()})";
         budget = budget > 0 ? budget : (long)(DefaultShare * MemoryBytes);
         Memories = new DeviceMemories(accelerator, Name, budget);
+        HostMemories = new PageLockedMemories(accelerator);
         StreamBytes = Math.Min(budget / StreamsInMemory, MostStreamBytes);
     }
 
@@ -43,9 +44,9 @@ public sealed class IlgpuBackend : IKernelBackend
         : Accelerator.MemorySize;
 
     /// <summary>
-    /// Enough for a launch to be short against its kernel, few enough for several workers to overlap.
+    /// On a device most tensors whole, which are then brought over once for all passes.
     /// </summary>
-    public int ChunkElements => Accelerator.AcceleratorType == AcceleratorType.CPU ? 1 << 16 : 1 << 22;
+    public int ChunkElements => Accelerator.AcceleratorType == AcceleratorType.CPU ? 1 << 16 : 1 << 24;
 
     /// <summary>Device memory that a stream keeps to, unless a single call needs more.</summary>
     internal long StreamBytes { get; }
@@ -89,8 +90,11 @@ public sealed class IlgpuBackend : IKernelBackend
         }
     }
 
-    /// <summary>The memory that was given out.</summary>
+    /// <summary>The device's memory that was given out.</summary>
     internal DeviceMemories Memories { get; }
+
+    /// <summary>The host's.</summary>
+    internal PageLockedMemories HostMemories { get; }
 
     /// <inheritdoc/>
     public IKernelStream OpenStream() => Guard(() => new IlgpuStream(this));
@@ -123,6 +127,9 @@ public sealed class IlgpuBackend : IKernelBackend
 
     /// <inheritdoc/>
     public BackendMemory Allocate(nint bytes) => Memories.Allocate(bytes);
+
+    /// <inheritdoc/>
+    public BackendMemory AllocateHost(nint bytes) => Guard(() => HostMemories.Allocate(bytes));
 
     /// <inheritdoc/>
     public bool Holds(Operand operand) => Memories.Find(operand.Address) is not null;
@@ -160,6 +167,8 @@ public sealed class IlgpuBackend : IKernelBackend
             // A compiled kernel holds the arguments of its next launch, so threads launch one after the other.
             lock (_launching)
             {
+                // Loading, unlike launching, is done in whatever context the thread has.
+                Accelerator.Bind();
                 var launch = (Action<AcceleratorStream, KernelConfig, TArguments>)_kernels.GetOrAdd(
                     kernel.Method, _ => Accelerator.LoadKernel(kernel));
                 launch(queue, config, copy);

@@ -144,7 +144,8 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
         return view;
     }
 
-    private void Upload(byte* host, ArrayView<byte> view) => _backend.Guard(() => _staging.Upload(host, view));
+    private void Upload(byte* host, ArrayView<byte> view) =>
+        _backend.Guard(() => _staging.Upload(host, view, isKept: IsWaiting));
 
     /// <summary>Begins to make a view zero.</summary>
     private void Clear<T>(ArrayView<T> view)

@@ -2,11 +2,15 @@ using System.Runtime.InteropServices;
 
 namespace FusionKernels.Kernels;
 
-/// <summary>Host memory, 64-byte aligned.</summary>
+/// <summary>Host memory.</summary>
 /// <param name="bytes">Its length.</param>
-internal sealed unsafe class HostMemory(nint bytes)
-    : BackendMemory((nint)NativeMemory.AlignedAlloc((nuint)bytes, 64), bytes)
+/// <param name="alignment">What divides its address.</param>
+internal sealed unsafe class HostMemory(nint bytes, nuint alignment = 64)
+    : BackendMemory((nint)NativeMemory.AlignedAlloc((nuint)bytes, alignment), bytes)
 {
+    /// <summary>The alignment of memory that begins at a page.</summary>
+    public const nuint Page = 4096;
+
     private bool _disposed;
 
     public override void Dispose()

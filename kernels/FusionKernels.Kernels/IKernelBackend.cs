@@ -16,8 +16,8 @@ public interface IKernelBackend : IDisposable
     int ChunkElements { get; }
 
     /// <summary>
-    /// Measures how fast the device copies within its memory, in bytes a second, those read and those written: what bounds
-    /// every combine kernel. Takes about a tenth of a second.
+    /// Measures how fast the device copies within its memory, in bytes a second, those read and those written: what
+    /// bounds every combine kernel. Takes about a tenth of a second.
     /// </summary>
     double MeasureCopy();
 
@@ -32,6 +32,13 @@ public interface IKernelBackend : IDisposable
     /// </summary>
     /// <param name="bytes">At least 1.</param>
     BackendMemory Allocate(nint bytes);
+
+    /// <summary>
+    /// Host memory from which the backend's streams bring operands, and to which they bring results, without a copy on
+    /// the way: page-locked where there is another device than the CPU. Of any contents; begins at a page.
+    /// </summary>
+    /// <param name="bytes">At least 1.</param>
+    BackendMemory AllocateHost(nint bytes);
 
     /// <summary>Whether kernels use an operand where it is. On the CPU all memory is such.</summary>
     bool Holds(Operand operand);
@@ -48,8 +55,8 @@ public interface IKernelBackend : IDisposable
 public interface IKernelStream : IDisposable
 {
     /// <summary>
-    /// Says that host memory will keep its contents until it is released, so that a device may keep a copy for the calls
-    /// that read from there.
+    /// Says that host memory will keep its contents until it is released, so that a device may keep a copy for the
+    /// calls that read from there.
     /// </summary>
     /// <param name="memory">The first byte.</param>
     /// <param name="bytes">How many.</param>

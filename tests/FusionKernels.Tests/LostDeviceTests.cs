@@ -81,6 +81,8 @@ public class LostDeviceTests
 
         public BackendMemory Allocate(nint bytes) => _cpu.Allocate(bytes);
 
+        public BackendMemory AllocateHost(nint bytes) => _cpu.AllocateHost(bytes);
+
         public bool Holds(Operand operand) => true;
 
         public IKernelStream OpenStream() => new FragileStream(this, _cpu.OpenStream());
