@@ -183,7 +183,7 @@ public sealed class IlgpuBackend : IKernelBackend
         {
             return action();
         }
-        catch (Exception e) when (e is AcceleratorException or OutOfMemoryException)
+        catch (Exception e) when (e is AcceleratorException or OutOfMemoryException or InternalCompilerException)
         {
             throw new DeviceException($"{Name} failed: {e.Message.ReplaceLineEndings(" ")}", e);
         }

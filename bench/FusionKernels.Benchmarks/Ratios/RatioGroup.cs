@@ -16,7 +16,9 @@ internal sealed record RatioGroup(string Name, Func<RatioOptions, IEnumerable<Ra
         new("rsvd", Sketches.Measure),
         new("smile", Smile.Measure),
 #if FUSION_GPU
-        new("gpu", options => Gpu.StreamingOnGpu.Measure(options).Concat(Gpu.DenseOnGpu.Measure(options))),
+        new("gpu-streaming", Gpu.StreamingOnGpu.Measure),
+        new("gpu-dense", Gpu.DenseOnGpu.Measure),
+        new("gpu-merge", Gpu.MergeOnGpu.Measure),
 #endif
     ];
 

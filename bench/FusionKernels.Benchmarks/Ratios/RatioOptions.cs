@@ -22,7 +22,7 @@ internal sealed record RatioOptions
     /// </summary>
     public double? TorchSvdSeconds { get; init; }
 
-    /// <summary>The device of <c>ratios gpu</c> (<c>--device</c>).</summary>
+    /// <summary>The device of the groups <c>gpu-*</c> (<c>--device</c>).</summary>
     public string Device { get; init; } = "cuda:0";
 
     private const string MemoryFolder = "/dev/shm";
@@ -46,7 +46,8 @@ internal sealed record RatioOptions
                     TorchSvdSeconds = double.Parse(seconds, CultureInfo.InvariantCulture),
                 },
                 _ => throw new FormatException(
-                    $"'{arguments[0]}': the options are --set DIR, --out DIR, --case NAME, --device ID and --torch-svd SECONDS"),
+                    $"'{arguments[0]}': the options are --set DIR, --out DIR, --case NAME, --device ID "
+                    + "and --torch-svd SECONDS"),
             };
         }
 

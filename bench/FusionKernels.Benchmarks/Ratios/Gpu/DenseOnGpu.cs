@@ -15,6 +15,8 @@ internal static class DenseOnGpu
 {
     private const int Inputs = 4096, Outputs = 14336, Experts = 8, Rank = 64, GateRank = 8, SvdRank = 128;
     private const double BytesPerSecond = 4.8e12, FlopsPerSecond = 989e12;
+    private const string Svd = "gpu/rsvd-4096x14336-128", Smile = "gpu/smile";
+    private const double SvdTarget = 2, SmileTarget = 1 / 1.3;
 
     private sealed record Case(string Type, int M, int N, int K, double Target)
     {
@@ -36,17 +38,18 @@ internal static class DenseOnGpu
         using var stream = new IlgpuStream(backend) { IsWaiting = false };
         Console.Error.WriteLine($"gpu: {backend.Name}");
         backend.Accelerator.Bind();
-        using (CuBlas? anchor = CuBlas.Load())
-        {
-            Case[] cases = anchor is null ? [] : [.. Cases.Where(c => options.Case is null || c.Name == options.Case)];
-            foreach (Case product in cases)
-                yield return Measure(product, backend, stream, anchor!);
-        }
-
+        using CuBlas? anchor = CuBlas.Load();
+        if (anchor is null)
+            Console.Error.WriteLine("gpu: there is no cuBLAS to compare products with");
+        var cases = new List<(string, Func<Ratio>)>();
+        foreach (Case product in anchor is null ? [] : Cases)
+            cases.Add((product.Name, () => Measure(product, backend, stream, anchor!)));
         if (options.TorchSvdSeconds is { } torch)
-            yield return MeasureSvd(backend, torch);
+            cases.Add((Svd, () => MeasureSvd(backend, torch)));
         foreach (int tokens in new[] { 1, 2048 })
-            yield return MeasureSmile(backend, stream, tokens);
+            cases.Add(($"{Smile}-{tokens}", () => MeasureSmile(backend, stream, tokens)));
+        foreach (var ratio in GpuCases.Run(options, cases))
+            yield return ratio;
     }
 
     private static Ratio Measure(Case product, IlgpuBackend backend, IlgpuStream stream, CuBlas anchor)
@@ -81,7 +84,8 @@ internal static class DenseOnGpu
         var seconds = new double[6];
         for (int i = 0; i < seconds.Length; i++)
             seconds[i] = Time(backend, 1, () => RandomizedSvd.Factor(team, delta, SvdRank, options).Dispose());
-        return new Ratio("gpu/rsvd-4096x14336-128", Pairs.Median(seconds[1..]), "torch.svd_lowrank", anchor, null);
+        Console.Error.WriteLine($"{Svd}: {string.Join(' ', seconds.Select(s => s.ToString("F4")))} s");
+        return new Ratio(Svd, Pairs.Median(seconds[1..]), "torch.svd_lowrank", anchor, SvdTarget);
     }
 
     // The anchor is a roofline, so the ratio is the share of it that is reached.
@@ -111,7 +115,8 @@ internal static class DenseOnGpu
         double bytes = (sizeof(ushort) * (dense + scores + (Math.Min(tokens, Experts) * own))) + activations;
         double flops = 2.0 * tokens * (dense + scores + own);
         double least = Math.Max(bytes / BytesPerSecond, flops / FlopsPerSecond);
-        return new Ratio($"gpu/smile-{tokens}", Pairs.Median(seconds), "roofline of an H200", least, null);
+        double? target = tokens == 1 ? SmileTarget : null;
+        return new Ratio($"{Smile}-{tokens}", Pairs.Median(seconds), "roofline of an H200", least, target);
     }
 
     private static double Time(IlgpuBackend backend, int repetitions, Action run)

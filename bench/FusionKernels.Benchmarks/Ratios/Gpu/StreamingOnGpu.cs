@@ -15,6 +15,8 @@ namespace FusionKernels.Benchmarks.Ratios.Gpu;
 internal static unsafe class StreamingOnGpu
 {
     private const int Models = 3, Rounds = 15, Checked = 1 << 16;
+    private const string Linear = "gpu/linear", Ties = "gpu/ties", Dare = "gpu/dare", Select = "gpu/select";
+    private const double CombineTarget = 0.85, SelectTarget = 0.6;
 
     /// <summary>Measures the cases on a device.</summary>
     public static IEnumerable<Ratio> Measure(RatioOptions options)
@@ -26,10 +28,16 @@ internal static unsafe class StreamingOnGpu
         Mask[] none = new Mask[Models];
         Mask[] thresholds = [.. none.Select(_ => Mask.Magnitude(0x3C00_0000, long.MaxValue))];
         Mask[] drops = [.. none.Select((_, i) => Mask.Dropping(random with { Stream = (ulong)i }, 0.5))];
-        yield return bench.Combine<WeightedSum, Unmasked>("linear", new WeightedSum(1), none, hasBase: false);
-        yield return bench.Combine<DisjointMerge, Thresholded>("ties", new DisjointMerge(1, true), thresholds, hasBase: true);
-        yield return bench.Combine<TaskArithmetic, Masked>("dare", new TaskArithmetic(1, 1), drops, hasBase: true);
-        yield return bench.Histogram();
+        (string, Func<Ratio>)[] cases =
+        [
+            (Linear, () => bench.Combine<WeightedSum, Unmasked>(Linear, new WeightedSum(1), none, hasBase: false)),
+            (Ties, () => bench.Combine<DisjointMerge, Thresholded>(
+                Ties, new DisjointMerge(1, true), thresholds, hasBase: true)),
+            (Dare, () => bench.Combine<TaskArithmetic, Masked>(Dare, new TaskArithmetic(1, 1), drops, hasBase: true)),
+            (Select, bench.Histogram),
+        ];
+        foreach (var ratio in GpuCases.Run(options, cases))
+            yield return ratio;
     }
 
     /// <summary>A base, models and an output of random bf16 numbers on a device.</summary>
@@ -63,7 +71,11 @@ internal static unsafe class StreamingOnGpu
             {
                 var part = _head.AsSpan(operand * Checked, Checked);
                 foreach (ref ushort element in part)
-                    element = (ushort)(BitConverter.SingleToUInt32Bits((float)((random.NextDouble() - 0.5) * 0.1)) >> 16);
+                {
+                    float drawn = (float)((random.NextDouble() - 0.5) * 0.1);
+                    element = (ushort)(BitConverter.SingleToUInt32Bits(drawn) >> 16);
+                }
+
                 for (long start = 0; start < _operandBytes; start += Checked * sizeof(ushort))
                 {
                     _memory.View.BaseView.SubView((operand * _operandBytes) + start, Checked * sizeof(ushort))
@@ -86,9 +98,10 @@ internal static unsafe class StreamingOnGpu
                 Output = (Models + 1) * _operandBytes,
                 Rule = rule,
             };
-            double seconds = Time(() => Launch(CombineKernels.Combine<TRule, BF16Codec, BF16Codec, TMasking>, arguments));
+            double seconds = Time(
+                () => Launch(CombineKernels.Combine<TRule, BF16Codec, BF16Codec, TMasking>, arguments));
             Check(name, rule, masks, hasBase, arguments.Output);
-            return Ratio(name, seconds, (hasBase ? Models + 2 : Models + 1) * _operandBytes);
+            return Ratio(name, seconds, (hasBase ? Models + 2 : Models + 1) * _operandBytes, CombineTarget);
         }
 
         // A bracket that holds a tenth of the magnitudes, as a selection's first one does.
@@ -100,7 +113,8 @@ internal static unsafe class StreamingOnGpu
             using var brackets = _backend.Accelerator.Allocate1D<Bracket>(1);
             using var counts = _backend.Accelerator.Allocate1D<uint>(2L * bins);
             sources.CopyFromCPU(_queue, Sources(new Mask[1]));
-            brackets.CopyFromCPU(_queue, [new Bracket { Low = histogram.Low, High = histogram.High, Shift = histogram.Shift }]);
+            var bracket = new Bracket { Low = histogram.Low, High = histogram.High, Shift = histogram.Shift };
+            brackets.CopyFromCPU(_queue, [bracket]);
             var arguments = new HistogramArguments
             {
                 Chunk = Chunk(sources, hasBase: true),
@@ -108,8 +122,9 @@ internal static unsafe class StreamingOnGpu
                 Counts = counts.View.BaseView.SubView(0, bins),
                 Seen = counts.View.BaseView.SubView(bins, bins),
             };
-            double seconds = Time(() => Launch(SelectKernels.Histogram<BF16Codec>, arguments, groupsPerMultiprocessor: 4));
-            return Ratio("select", seconds, 2 * _operandBytes);
+            double seconds = Time(
+                () => Launch(SelectKernels.Histogram<BF16Codec>, arguments, groupsPerMultiprocessor: 4));
+            return Ratio(Select, seconds, 2 * _operandBytes, SelectTarget);
         }
 
         public void Dispose()
@@ -118,14 +133,22 @@ internal static unsafe class StreamingOnGpu
             _queue.Dispose();
         }
 
-        private Ratio Ratio(string name, double seconds, long bytes)
+        private Ratio Ratio(string name, double seconds, long bytes, double target)
         {
-            Console.Error.WriteLine($"gpu/{name}: {bytes / seconds / 1e9:0} GB/s, copy {_copyRate / 1e9:0} GB/s");
-            return new Ratio($"gpu/{name}", seconds, "device copy of as many bytes", bytes / _copyRate, null);
+            Console.Error.WriteLine($"{name}: {bytes / seconds / 1e9:0} GB/s, copy {_copyRate / 1e9:0} GB/s");
+            return new Ratio(name, seconds, "device copy of as many bytes", bytes / _copyRate, target);
         }
 
         private DeviceSource[] Sources(Mask[] masks) =>
-            [.. masks.Select((m, i) => new DeviceSource { Data = (i + 1) * _operandBytes, Mask = m, Scale = 1, Weight = 0.25f })];
+        [
+            .. masks.Select((mask, i) => new DeviceSource
+            {
+                Data = (i + 1) * _operandBytes,
+                Mask = mask,
+                Scale = 1,
+                Weight = 0.25f,
+            }),
+        ];
 
         private DeviceChunk Chunk(MemoryBuffer1D<DeviceSource, Stride1D.Dense> sources, bool hasBase) => new()
         {
@@ -135,7 +158,8 @@ internal static unsafe class StreamingOnGpu
             Length = _length,
         };
 
-        private void Launch<TArguments>(Action<TArguments> kernel, in TArguments arguments, int groupsPerMultiprocessor = 16)
+        private void Launch<TArguments>(
+            Action<TArguments> kernel, in TArguments arguments, int groupsPerMultiprocessor = 16)
             where TArguments : struct
         {
             bool onCpu = _backend.Accelerator.AcceleratorType == AcceleratorType.CPU;
@@ -175,12 +199,18 @@ internal static unsafe class StreamingOnGpu
                 nint start = (nint)head;
                 Operand Part(int operand) => new Operand(ElementType.BF16, start).Skip(operand * Checked);
                 Source[] sources = [.. masks.Select((m, i) => new Source(Part(i + 1)) { Mask = m, Weight = 0.25f })];
-                var chunk = new Chunk { First = 0, Length = Checked, Base = hasBase ? Part(0) : default, Sources = sources };
+                var chunk = new Chunk
+                {
+                    First = 0,
+                    Length = Checked,
+                    Base = hasBase ? Part(0) : default,
+                    Sources = sources,
+                };
                 stream.Combine(chunk, rule, new Operand(ElementType.BF16, merged));
             }
 
             if (!actual.AsSpan().SequenceEqual(expected))
-                throw new WrongResultException($"gpu/{name}: other bits than the CPU's");
+                throw new WrongResultException($"{name}: other bits than the CPU's");
         }
     }
 }
