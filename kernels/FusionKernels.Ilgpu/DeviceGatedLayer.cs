@@ -16,7 +16,7 @@ public sealed class DeviceGatedLayer : IDisposable
     private readonly List<BackendMatrix> _layer = [], _pass = [];
     private readonly Matrix _weights, _gates, _downs, _ups, _scales, _biases;
     private readonly int _experts, _topK, _gateRank, _rank;
-    private Matrix _input, _output, _products, _inner, _chosen, _chosenWeights, _probabilities;
+    private Matrix _input, _output, _products, _inner, _chosen, _chosenWeights;
     private int _capacity;
 
     /// <summary>Brings a layer over.</summary>
@@ -149,7 +149,7 @@ public sealed class DeviceGatedLayer : IDisposable
             _stream.Multiply(input, _gates.Transposed, products, 1, 0);
         if (_experts > 0)
         {
-            _stream.Launch(GatedKernels.Choose, arguments, input.Rows);
+            _stream.Choose(arguments);
             _stream.Multiply(input, _downs.Transposed, inner, 1, 0);
             _stream.Launch(GatedKernels.Weigh, arguments, (long)input.Rows * _inner.Columns);
         }
@@ -174,7 +174,6 @@ public sealed class DeviceGatedLayer : IDisposable
         Inner = View<float>(_inner),
         Chosen = View<int>(_chosen),
         ChosenWeights = View<float>(_chosenWeights),
-        Probabilities = View<float>(_probabilities),
         ProductsStride = (int)_products.RowStride,
         InnerStride = (int)_inner.RowStride,
         Tokens = input.Rows,
@@ -203,7 +202,6 @@ public sealed class DeviceGatedLayer : IDisposable
         _inner = New(_pass, ElementType.F32, tokens, _experts * _rank);
         _chosen = New(_pass, ElementType.F32, 1, tokens * _topK);
         _chosenWeights = New(_pass, ElementType.F32, 1, tokens * _topK);
-        _probabilities = New(_pass, ElementType.F32, 1, tokens * _experts);
         _capacity = tokens;
     }
 
@@ -232,19 +230,22 @@ public sealed class DeviceGatedLayer : IDisposable
             where TSecond : struct, ICodec
         {
             if (arguments.Experts > 1)
-                Launch(GatedKernels.Score<StoredElements<TSecond>>, arguments.Gates.Rows, arguments.Tokens);
+                Launch(GatedKernels.Score<StoredElements<TSecond>>, arguments.Gates.Rows, Few, arguments.Tokens);
             if (arguments.Experts > 0)
             {
-                stream.Launch(GatedKernels.Choose, arguments, arguments.Tokens);
-                Launch(GatedKernels.Shrink<StoredElements<TSecond>>, arguments.Rank, arguments.Tokens * arguments.TopK);
+                int places = arguments.Tokens * arguments.TopK;
+                stream.Choose(arguments);
+                Launch(GatedKernels.Shrink<StoredElements<TSecond>>, arguments.Rank, Few, places);
             }
 
             Launch(
                 GatedKernels.Expand<StoredElements<TFirst>, StoredElements<TSecond>>,
-                arguments.Weights.Rows, arguments.Tokens);
+                arguments.Weights.Rows, GatedKernels.Rows, arguments.Tokens);
         }
 
-        private void Launch(Action<GatedArguments> kernel, int rows, int tokens) => stream.LaunchGrid(
-            kernel, arguments, new Index2D(ProductTile.Count(rows, GatedKernels.Rows), tokens), GatedKernels.Threads);
+        private const int Few = GatedKernels.FewRows;
+
+        private void Launch(Action<GatedArguments> kernel, int rows, int rowsOfGroup, int tokens) => stream.LaunchGrid(
+            kernel, arguments, new Index2D(ProductTile.Count(rows, rowsOfGroup), tokens), GatedKernels.Threads);
     }
 }

@@ -1,3 +1,7 @@
+using FusionKernels.Kernels.Ilgpu.DeviceCode;
+using ILGPU;
+using ILGPU.Runtime;
+
 namespace FusionKernels.Kernels.Ilgpu;
 
 internal sealed partial class IlgpuStream
@@ -23,6 +27,16 @@ internal sealed partial class IlgpuStream
             scores[(token * layer.Experts.Length) + expert] = (float)Math.Sqrt(sum);
         }
     }
+
+    /// <summary>Chooses the experts of a device's layer, a group of threads for each token.</summary>
+    internal void Choose(in GatedArguments arguments) => _backend.Launch(
+        _queue,
+        GatedKernels.Choose,
+        arguments,
+        new KernelConfig(
+            arguments.Tokens,
+            Math.Min(Threads, GatedKernels.ChoosingThreads),
+            SharedMemoryConfig.RequestDynamic<float>(Math.Max(1, arguments.Experts))));
 
     /// <summary>A copy on the host, of a matrix that lies there or on the device.</summary>
     private DenseMatrix<float> OnHost(in Matrix matrix)

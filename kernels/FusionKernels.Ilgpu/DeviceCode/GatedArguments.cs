@@ -46,9 +46,6 @@ internal struct GatedArguments
     /// <inheritdoc cref="Chosen"/>
     public required ArrayView<float> ChosenWeights;
 
-    /// <summary>softmax of the scores, tokens x experts.</summary>
-    public required ArrayView<float> Probabilities;
-
     /// <summary>How many of each.</summary>
     public required int Tokens, Experts, TopK, GateRank, Rank;
 }

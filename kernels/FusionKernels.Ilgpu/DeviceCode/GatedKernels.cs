@@ -6,48 +6,56 @@ namespace FusionKernels.Kernels.Ilgpu.DeviceCode;
 
 /// <summary>
 /// A gated layer's forward pass for few tokens: four kernels that read every weight they need once, from storage, and
-/// leave the routing on the device. A group of 256 threads takes 32 rows for one token: 32 threads share four rows,
-/// each with eight elements at a time of all four, so that a piece of the token is read once for four rows and four
-/// reads of weights are under way.
+/// leave the routing on the device. A group of 256 threads takes 32 rows of W for one token: 32 threads share four
+/// rows, each with eight elements at a time of all four, so that a piece of the token is read once for four rows and
+/// four reads of weights are under way. Of the gates and of an expert's z there are few rows: there all threads of a
+/// group share four, or most of the device would wait for a few.
 /// </summary>
 internal static class GatedKernels
 {
-    /// <summary>Threads of a group, and the rows it takes.</summary>
-    public const int Threads = 256, Rows = Threads / Lanes * RowsOfLanes;
+    /// <summary>Threads of a group, and the rows that it takes of W, or of few.</summary>
+    public const int Threads = 256, Rows = Threads / Lanes * FewRows, FewRows = 4;
 
-    private const int Lanes = 32, RowsOfLanes = 4;
+    /// <summary>Threads of a group of <see cref="Choose"/>.</summary>
+    public const int ChoosingThreads = 32;
+
+    // Threads that share four rows of W.
+    private const int Lanes = 32;
 
     /// <summary>The gates' products with the tokens, by token (y) and rows (x).</summary>
     public static void Score<TExperts>(GatedArguments arguments)
         where TExperts : struct, IElements
     {
-        int row = FirstRow(), token = Grid.IdxY;
-        var sums = Sum(Dots<TExperts>(arguments.Gates, row, 0, arguments.Gates.Columns, arguments.Input, token));
-        if (Group.IdxX % Lanes > 0)
+        int row = FirstRow(Threads), token = Grid.IdxY;
+        var dots = Dots<TExperts>(Threads, arguments.Gates, row, 0, arguments.Gates.Columns, arguments.Input, token);
+        var sums = Sum(Threads, dots);
+        if (Group.IdxX > 0)
             return;
-        for (int i = 0; i < RowsOfLanes && row + i < arguments.Gates.Rows; i++)
+        for (int i = 0; i < FewRows && row + i < arguments.Gates.Rows; i++)
             arguments.Products[(token * arguments.ProductsStride) + row + i] = Pick(sums, i);
     }
 
     /// <summary>
-    /// From products to experts, a thread a token: norms in fp64, softmax in fp32, the TopK largest probabilities with
+    /// From products to experts, a group a token: norms in fp64, softmax in fp32, the TopK largest probabilities with
     /// ties going to the lower expert, divided by their sum. A NaN or +infinity among the scores makes all weights NaN.
+    /// A thread takes the norm of an expert, whose products are in the device's memory; the first one does the rest.
     /// </summary>
     public static void Choose(GatedArguments arguments)
     {
-        int token = Grid.GlobalIndex.X, experts = arguments.Experts;
-        if (token >= arguments.Tokens)
+        int token = Grid.IdxX, experts = arguments.Experts;
+        var probabilities = SharedMemory.GetDynamic<float>();
+        for (int expert = Group.IdxX; expert < experts; expert += Group.DimX)
+            probabilities[expert] = ScoreOf(arguments, token, expert);
+        Group.Barrier();
+        if (Group.IdxX > 0)
             return;
-        var probabilities = arguments.Probabilities.SubView((long)token * experts, experts);
         var chosen = arguments.Chosen.SubView((long)token * arguments.TopK, arguments.TopK);
         var weights = arguments.ChosenWeights.SubView((long)token * arguments.TopK, arguments.TopK);
         float largest = float.NegativeInfinity, total = 0, taken = 0;
         for (int expert = 0; expert < experts; expert++)
         {
-            float score = ScoreOf(arguments, token, expert);
-            probabilities[expert] = score;
-            if (score > largest)
-                largest = score;
+            if (probabilities[expert] > largest)
+                largest = probabilities[expert];
         }
 
         for (int expert = 0; expert < experts; expert++)
@@ -84,13 +92,14 @@ internal static class GatedKernels
     public static void Shrink<TExperts>(GatedArguments arguments)
         where TExperts : struct, IElements
     {
-        int row = FirstRow(), token = Grid.IdxY / arguments.TopK, expert = arguments.Chosen[Grid.IdxY];
+        int row = FirstRow(Threads), token = Grid.IdxY / arguments.TopK, expert = arguments.Chosen[Grid.IdxY];
         int first = expert * arguments.Rank;
-        var dots = Dots<TExperts>(arguments.Downs, first + row, 0, arguments.Downs.Columns, arguments.Input, token);
-        var sums = Sum(dots);
-        if (Group.IdxX % Lanes > 0)
+        var dots = Dots<TExperts>(
+            Threads, arguments.Downs, first + row, 0, arguments.Downs.Columns, arguments.Input, token);
+        var sums = Sum(Threads, dots);
+        if (Group.IdxX > 0)
             return;
-        for (int i = 0; i < RowsOfLanes && row + i < arguments.Rank; i++)
+        for (int i = 0; i < FewRows && row + i < arguments.Rank; i++)
         {
             arguments.Inner[(token * arguments.InnerStride) + first + row + i] =
                 arguments.ChosenWeights[Grid.IdxY] * Pick(sums, i);
@@ -102,8 +111,8 @@ internal static class GatedKernels
         where TWeights : struct, IElements
         where TExperts : struct, IElements
     {
-        int row = FirstRow(), token = Grid.IdxY;
-        var dots = Dots<TWeights>(arguments.Weights, row, 0, arguments.Weights.Columns, arguments.Input, token);
+        int row = FirstRow(Lanes), token = Grid.IdxY;
+        var dots = Dots<TWeights>(Lanes, arguments.Weights, row, 0, arguments.Weights.Columns, arguments.Input, token);
         var inner = new DeviceMatrix
         {
             Data = arguments.Inner.Cast<byte>(),
@@ -116,13 +125,13 @@ internal static class GatedKernels
         for (int slot = 0; slot < arguments.TopK; slot++)
         {
             int first = arguments.Chosen[(token * arguments.TopK) + slot] * arguments.Rank;
-            dots = Plus(dots, Dots<TExperts>(arguments.Ups, row, first, arguments.Rank, inner, token));
+            dots = Plus(dots, Dots<TExperts>(Lanes, arguments.Ups, row, first, arguments.Rank, inner, token));
         }
 
-        var sums = Sum(dots);
+        var sums = Sum(Lanes, dots);
         if (Group.IdxX % Lanes > 0)
             return;
-        for (int i = 0; i < RowsOfLanes && row + i < arguments.Weights.Rows; i++)
+        for (int i = 0; i < FewRows && row + i < arguments.Weights.Rows; i++)
         {
             float sum = Pick(sums, i) + Bias(arguments, token, row + i);
             arguments.Output.Data.Cast<float>()[(token * arguments.Output.RowStride) + row + i] = sum;
@@ -165,7 +174,9 @@ internal static class GatedKernels
         }
     }
 
-    private static int FirstRow() => (Grid.IdxX * Rows) + (Group.IdxX / Lanes * RowsOfLanes);
+    /// <summary>The first of the four rows that this thread shares with others.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int FirstRow(int lanes) => ((Grid.IdxX * (Threads / lanes)) + (Group.IdxX / lanes)) * FewRows;
 
     private static float ScoreOf(in GatedArguments arguments, int token, int expert)
     {
@@ -197,16 +208,16 @@ internal static class GatedKernels
     }
 
     /// <summary>
-    /// This thread's part of four rows' products with a token: every 32nd group of eight elements of columns
+    /// This thread's part of four rows' products with a token: every lanes-th group of eight elements of columns
     /// <paramref name="first"/> to <paramref name="first"/> + <paramref name="count"/>, and an element of the rest.
     /// Rows past the last give the last one's.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Row4<float> Dots<TElements>(
-        in DeviceMatrix matrix, int row, int first, int count, in DeviceMatrix tokens, int token)
+        int lanes, in DeviceMatrix matrix, int row, int first, int count, in DeviceMatrix tokens, int token)
         where TElements : struct, IElements
     {
-        int lane = Group.IdxX % Lanes, last = matrix.Rows - 1;
+        int lane = Group.IdxX % lanes, last = matrix.Rows - 1;
         long r0 = (IntrinsicMath.Min(row, last) * matrix.RowStride) + first;
         long r1 = (IntrinsicMath.Min(row + 1, last) * matrix.RowStride) + first;
         long r2 = (IntrinsicMath.Min(row + 2, last) * matrix.RowStride) + first;
@@ -214,7 +225,7 @@ internal static class GatedKernels
         long x = (token * tokens.RowStride) + first;
         var sums = default(Row4<float>);
         int i = 8 * lane;
-        for (; i + 8 <= count; i += 8 * Lanes)
+        for (; i + 8 <= count; i += 8 * lanes)
         {
             StoredGroup w0 = TElements.Read(matrix, r0 + i), w1 = TElements.Read(matrix, r1 + i);
             StoredGroup w2 = TElements.Read(matrix, r2 + i), w3 = TElements.Read(matrix, r3 + i);
@@ -260,14 +271,14 @@ internal static class GatedKernels
         X3 = left.X3 + right.X3,
     };
 
-    /// <summary>The sums over 32 threads, in the first of them, by halves: always in the same order.</summary>
+    /// <summary>The sums over neighbouring threads, in the first of them, by halves: always in the same order.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Row4<float> Sum(in Row4<float> part)
+    private static Row4<float> Sum(int lanes, in Row4<float> part)
     {
         var parts = SharedMemory.Allocate<Row4<float>>(Threads);
-        int thread = Group.IdxX, lane = thread % Lanes;
+        int thread = Group.IdxX, lane = thread % lanes;
         parts[thread] = part;
-        for (int half = Lanes / 2; half > 0; half /= 2)
+        for (int half = lanes / 2; half > 0; half /= 2)
         {
             Group.Barrier();
             if (lane < half)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using FusionKernels.Kernels;
 using ILGPU;
 using ILGPU.Runtime;
@@ -13,6 +14,8 @@ internal static class GpuCases
     /// <exception cref="WrongResultException">After the last one: some have failed.</exception>
     public static IEnumerable<Ratio> Run(RatioOptions options, IEnumerable<(string Name, Func<Ratio> Measure)> cases)
     {
+        // What ILGPU has to say of a kernel that a driver refuses.
+        Trace.Listeners.Add(new ConsoleTraceListener(useErrorStream: true));
         var failed = new List<string>();
         foreach (var (name, measure) in cases.Where(c => options.Case is null || c.Name == options.Case))
         {
