@@ -36,7 +36,7 @@ public sealed class DeviceGatedLayer : IDisposable
         if (Array.FindIndex(experts, e => e.IsDense) is >= 0 and var dense)
         {
             throw new ArgumentException(
-                $"expert {dense} is dense: it has no low rank to stand beside the others, {nameof(GatedForward)} takes it",
+                $"expert {dense} is dense: it has no low rank to stand beside others; {nameof(GatedForward)} takes it",
                 nameof(layer));
         }
 

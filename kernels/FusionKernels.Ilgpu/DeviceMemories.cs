@@ -1,4 +1,6 @@
 using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
+using ILGPU.Runtime.OpenCL;
 
 namespace FusionKernels.Kernels.Ilgpu;
 
@@ -16,7 +18,7 @@ internal sealed class DeviceMemories(Accelerator accelerator, string name, long 
     private long _next = FirstAddress, _used;
 
     /// <summary>Allocates.</summary>
-    /// <exception cref="DeviceException">There is not so much left of the budget, or of the device's memory.</exception>
+    /// <exception cref="DeviceException">The budget, or the device's memory, has not so much left.</exception>
     public DeviceMemory Allocate(nint bytes)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(bytes);
@@ -33,7 +35,10 @@ internal sealed class DeviceMemories(Accelerator accelerator, string name, long 
                 _memories.Add(memory.Address, memory);
                 return memory;
             }
-            catch (Exception e) when (e is AcceleratorException or OutOfMemoryException)
+            catch (Exception e) when (
+                e is OutOfMemoryException
+                    or CudaException { Error: nameof(CudaError.CUDA_ERROR_OUT_OF_MEMORY) }
+                    or CLException { Error: CLError.CL_MEM_OBJECT_ALLOCATION_FAILURE or CLError.CL_OUT_OF_RESOURCES })
             {
                 throw Exhausted(bytes, e);
             }

@@ -90,6 +90,9 @@ public sealed class IlgpuBackend : IKernelBackend
         }
     }
 
+    /// <summary>Takes memory of the device.</summary>
+    internal DeviceMemory TakeMemory(long bytes) => Guard(() => Memories.Allocate((nint)bytes));
+
     /// <summary>The device's memory that was given out.</summary>
     internal DeviceMemories Memories { get; }
 
@@ -106,8 +109,7 @@ public sealed class IlgpuBackend : IKernelBackend
         long bytes = Math.Min(CopyBytes, StreamBytes / 2);
         byte[] random = new byte[bytes];
         new Random(1).NextBytes(random);
-        using var from = Memories.Allocate((nint)bytes);
-        using var to = Memories.Allocate((nint)bytes);
+        using DeviceMemory from = TakeMemory(bytes), to = TakeMemory(bytes);
         using var queue = Accelerator.CreateStream();
         from.View.SubView(0, bytes).CopyFromCPU(queue, random);
         double best = 0;
@@ -126,7 +128,7 @@ public sealed class IlgpuBackend : IKernelBackend
     });
 
     /// <inheritdoc/>
-    public BackendMemory Allocate(nint bytes) => Memories.Allocate(bytes);
+    public BackendMemory Allocate(nint bytes) => TakeMemory(bytes);
 
     /// <inheritdoc/>
     public BackendMemory AllocateHost(nint bytes) => Guard(() => HostMemories.Allocate(bytes));

@@ -8,6 +8,7 @@ internal sealed partial class IlgpuStream
     {
         int models = chunk.Sources.Length;
         Reduction.Check(chunk, models, partials.Length);
-        Reduce<MagnitudeTerm>(chunk, [.. Enumerable.Range(0, models).Select(i => new Words2((uint)i, (uint)i))], partials);
+        Words2[] terms = [.. Enumerable.Range(0, models).Select(i => new Words2((uint)i, (uint)i))];
+        Reduce<MagnitudeTerm>(chunk, terms, partials);
     }
 }

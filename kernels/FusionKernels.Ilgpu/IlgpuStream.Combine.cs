@@ -26,8 +26,8 @@ internal sealed unsafe partial class IlgpuStream
             Codec.Select(type, output.Type, new CombinePass<TRule, Masked>(this, chunk, rule, output));
     }
 
-    private readonly ref struct CombinePass<TRule, TMasking>(IlgpuStream stream, in Chunk chunk, TRule rule, Operand output)
-        : ICodecPairAction
+    private readonly ref struct CombinePass<TRule, TMasking>(
+        IlgpuStream stream, in Chunk chunk, TRule rule, Operand output) : ICodecPairAction
         where TRule : struct, ICombineRule
         where TMasking : struct, IMasking
     {

@@ -176,7 +176,7 @@ internal sealed unsafe partial class IlgpuStream
             DeviceMatrix a = arguments.Left, b = arguments.Right;
             ProductOutput<float> output = arguments.Output;
             long address = Address(output.Data);
-            bool isAligned = (address | (output.RowStride * sizeof(float)) | (output.MatrixStride * sizeof(float))) % 16 == 0;
+            bool isAligned = address % 16 == 0 && output.RowStride % 4 == 0 && output.MatrixStride % 4 == 0;
             var operands = new TensorProductArguments
             {
                 Left = Operand(a, a.Rows, a.RowStride, a.ColumnStride),

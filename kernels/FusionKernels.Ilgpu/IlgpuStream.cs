@@ -84,7 +84,7 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
             _held.ForEach(h => h.Place = HeldMemory.Nowhere);
             _memory?.Dispose();
             _memory = null;
-            _memory = _backend.Memories.Allocate((nint)Math.Max(Alignment, held + bytes));
+            _memory = _backend.TakeMemory(Math.Max(Alignment, held + bytes));
         }
 
         // Places follow each other in the order of the list, so what is there already stays.

@@ -61,8 +61,11 @@ internal static class Backends
         foreach (int bits in new[] { 32, 128, 256, 512 })
             all.Add($"cpu:{bits}", new(() => new CpuBackend(bits)));
 #if FUSION_GPU
-        foreach (string id in IlgpuBackend.Devices().Where(id => Conformance.Device is null || id == Conformance.Device))
-            all.Add(id, new(() => IlgpuBackend.Open(id)));
+        foreach (string id in IlgpuBackend.Devices())
+        {
+            if (Conformance.Device is null || id == Conformance.Device)
+                all.Add(id, new(() => IlgpuBackend.Open(id)));
+        }
 #endif
         return all;
     }

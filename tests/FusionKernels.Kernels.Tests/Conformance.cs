@@ -13,7 +13,7 @@ internal static class Conformance
     /// <summary>The one device that is tested beside the CPU; <c>null</c> for all.</summary>
     public static string? Device { get; private set; }
 
-    /// <summary>Runs them, prints each that fails as soon as it does, fixtures as they end, and a line of counts.</summary>
+    /// <summary>Runs them, prints those that fail and fixtures as they end, and a line of counts.</summary>
     /// <param name="device">The one device that is tested beside the CPU.</param>
     /// <param name="names">Parts of the names of those to run; all where there is none.</param>
     /// <returns>The exit code: 0 when all passed.</returns>
@@ -26,7 +26,9 @@ internal static class Conformance
         var runner = new NUnitTestAssemblyRunner(new DefaultTestAssemblyBuilder());
         runner.Load(Assembly.GetExecutingAssembly(), new Dictionary<string, object>());
         string wanted = string.Join('|', names.Select(Regex.Escape));
-        var filter = names.Length == 0 ? TestFilter.Empty : TestFilter.FromXml($"<filter><test re='1'>{wanted}</test></filter>");
+        var filter = names.Length == 0
+            ? TestFilter.Empty
+            : TestFilter.FromXml($"<filter><test re='1'>{wanted}</test></filter>");
         var result = runner.Run(new Progress(), filter);
         Console.WriteLine($"{result.PassCount} passed, {result.FailCount} failed, {result.SkipCount} skipped");
         return result is { FailCount: 0, PassCount: > 0 } ? 0 : 1;

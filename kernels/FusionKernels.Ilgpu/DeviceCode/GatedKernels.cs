@@ -271,7 +271,7 @@ internal static class GatedKernels
         X3 = left.X3 + right.X3,
     };
 
-    /// <summary>The sums over neighbouring threads, in the first of them, by halves: always in the same order.</summary>
+    /// <summary>The sums over neighbouring threads, in the first of them, by halves: in one order.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Row4<float> Sum(int lanes, in Row4<float> part)
     {

@@ -62,11 +62,15 @@ internal struct Stored8
         if (TCodec.Size == 1)
         {
             stored._a = new Words4(
-                Halves(low.Low, 8) | (Halves(low.High, 8) << 16), Halves(high.Low, 8) | (Halves(high.High, 8) << 16), 0, 0);
+                Halves(low.Low, 8) | (Halves(low.High, 8) << 16),
+                Halves(high.Low, 8) | (Halves(high.High, 8) << 16),
+                0,
+                0);
         }
         else if (TCodec.Size == 2)
         {
-            stored._a = new Words4(Halves(low.Low, 16), Halves(low.High, 16), Halves(high.Low, 16), Halves(high.High, 16));
+            stored._a = new Words4(
+                Halves(low.Low, 16), Halves(low.High, 16), Halves(high.Low, 16), Halves(high.High, 16));
         }
         else if (TCodec.Size == 4)
         {
@@ -115,8 +119,9 @@ internal struct Stored8
 
     private static uint Halves(Two bits, int width) => bits.Low.Bits | (bits.High.Bits << width);
 
-    private static Four Whole(Words4 words) =>
-        new(new Two(Lane.SplatBits(words.X), Lane.SplatBits(words.Y)), new Two(Lane.SplatBits(words.Z), Lane.SplatBits(words.W)));
+    private static Four Whole(Words4 words) => new(
+        new Two(Lane.SplatBits(words.X), Lane.SplatBits(words.Y)),
+        new Two(Lane.SplatBits(words.Z), Lane.SplatBits(words.W)));
 
     private static Words4 Whole(Four bits) =>
         new(bits.Low.Low.Bits, bits.Low.High.Bits, bits.High.Low.Bits, bits.High.High.Bits);

@@ -8,7 +8,7 @@ internal sealed record DeviceFailure(string Reason, string What, bool IsOutOfMem
 {
     private const int NamesShown = 5;
 
-    /// <summary>What a user should know of failures: a line for all that lacked memory, one for a lost device.</summary>
+    /// <summary>What a user should know: a line for all that lacked memory, one for a lost device.</summary>
     public static IEnumerable<string> Warnings(IEnumerable<DeviceFailure> failures)
     {
         foreach (var kind in failures.GroupBy(f => f.IsOutOfMemory).OrderByDescending(k => k.Key))
@@ -16,7 +16,8 @@ internal sealed record DeviceFailure(string Reason, string What, bool IsOutOfMem
             string[] names = [.. kind.Select(f => f.What).Distinct().Order(StringComparer.Ordinal)];
             string more = names.Length > NamesShown ? $" and {names.Length - NamesShown} more" : "";
             string shown = string.Join(", ", names.Take(NamesShown)) + more;
-            yield return $"{kind.First().Reason}; merged on the CPU: {shown}{(kind.Key ? "" : ", and what came after")}";
+            string after = kind.Key ? "" : ", and what came after";
+            yield return $"{kind.First().Reason}; merged on the CPU: {shown}{after}";
         }
     }
 }

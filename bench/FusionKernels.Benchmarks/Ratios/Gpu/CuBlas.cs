@@ -46,8 +46,8 @@ internal sealed unsafe class CuBlas : IDisposable
         // By columns, as cuBLAS has it, a row-major matrix is its transpose: output^T = right^T left^T.
         int type = areBFloat16 ? BFloat16 : Float;
         float one = 1, zero = 0;
-        var gemm = (delegate* unmanaged<nint, int, int, int, int, int, void*, nint, int, int, nint, int, int, void*, nint,
-            int, int, int, int, int>)Export("cublasGemmEx");
+        var gemm = (delegate* unmanaged<nint, int, int, int, int, int, void*, nint, int, int, nint, int, int, void*,
+            nint, int, int, int, int, int>)Export("cublasGemmEx");
         int status = gemm(
             _handle, NoTranspose, NoTranspose, n, m, k, &one, right, type, n, left, type, k, &zero, output, Float, n,
             ComputeFloat, DefaultAlgorithm);
