@@ -31,7 +31,6 @@ public sealed class IlgpuBackend : IKernelBackend
         Name = $"{id} ({accelerator.Name.Trim()})";
         budget = budget > 0 ? budget : (long)(DefaultShare * MemoryBytes);
         Memories = new DeviceMemories(accelerator, Name, budget);
-        HostMemories = new PageLockedMemories(accelerator);
         StreamBytes = Math.Min(budget / StreamsInMemory, MostStreamBytes);
     }
 
@@ -96,9 +95,6 @@ public sealed class IlgpuBackend : IKernelBackend
     /// <summary>The device's memory that was given out.</summary>
     internal DeviceMemories Memories { get; }
 
-    /// <summary>The host's.</summary>
-    internal PageLockedMemories HostMemories { get; }
-
     /// <inheritdoc/>
     public IKernelStream OpenStream() => Guard(() => new IlgpuStream(this));
 
@@ -129,9 +125,6 @@ public sealed class IlgpuBackend : IKernelBackend
 
     /// <inheritdoc/>
     public BackendMemory Allocate(nint bytes) => TakeMemory(bytes);
-
-    /// <inheritdoc/>
-    public BackendMemory AllocateHost(nint bytes) => Guard(() => HostMemories.Allocate(bytes));
 
     /// <inheritdoc/>
     public bool Holds(Operand operand) => Memories.Find(operand.Address) is not null;

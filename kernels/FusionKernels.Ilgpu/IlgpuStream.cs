@@ -144,8 +144,7 @@ internal sealed unsafe partial class IlgpuStream : IKernelStream
         return view;
     }
 
-    private void Upload(byte* host, ArrayView<byte> view) =>
-        _backend.Guard(() => _staging.Upload(host, view, isKept: IsWaiting));
+    private void Upload(byte* host, ArrayView<byte> view) => _backend.Guard(() => _staging.Upload(host, view));
 
     /// <summary>Begins to make a view zero.</summary>
     private void Clear<T>(ArrayView<T> view)

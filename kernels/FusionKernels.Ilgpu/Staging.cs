@@ -5,45 +5,34 @@ namespace FusionKernels.Kernels.Ilgpu;
 
 /// <summary>
 /// A stream's way between host and device: page-locked memory that is filled piece by piece, each piece on its way
-/// while the next one is filled. Only when all of it is on its way does the host wait. What is page-locked itself goes
-/// straight to the device and back.
+/// while the next one is filled. Only when all of it is on its way does the host wait.
 /// </summary>
 internal sealed unsafe class Staging : IDisposable
 {
     private const int Capacity = 8 << 20, Piece = 1 << 20;
 
     private readonly DeviceMemories _memories;
-    private readonly PageLockedMemories _hostMemories;
     private readonly AcceleratorStream _queue;
     private readonly PageLockedArray1D<byte> _memory;
     private int _used;
 
     public Staging(IlgpuBackend backend, AcceleratorStream queue)
     {
-        (_memories, _hostMemories, _queue) = (backend.Memories, backend.HostMemories, queue);
+        (_memories, _queue) = (backend.Memories, queue);
         _memory = backend.Accelerator.AllocatePageLocked1D<byte>(Capacity, uninitialized: true);
     }
 
     public void Dispose() => _memory.Dispose();
 
-    /// <summary>Begins to fill a view from the host's memory, or from the device's own.</summary>
-    /// <param name="host">The bytes.</param>
-    /// <param name="view">Receives them.</param>
-    /// <param name="isKept">
-    /// Whether the bytes stay until the queue is waited for; if not, they are no longer needed when this returns.
-    /// </param>
-    public void Upload(byte* host, ArrayView<byte> view, bool isKept)
+    /// <summary>
+    /// Begins to fill a view from the host's memory, whose bytes are no longer needed when this returns, or from the
+    /// device's own.
+    /// </summary>
+    public void Upload(byte* host, ArrayView<byte> view)
     {
         if (_memories.Find((nint)host) is { } memory)
         {
             memory.From((nint)host).SubView(0, view.Length).CopyTo(_queue, view);
-            return;
-        }
-
-        if (isKept && _hostMemories.Hold((nint)host, view.Length))
-        {
-            // SAFETY: the caller's memory holds the view's bytes.
-            view.CopyFromCPUUnsafeAsync(_queue, ref *host, view.Length);
             return;
         }
 
@@ -75,14 +64,6 @@ internal sealed unsafe class Staging : IDisposable
             return;
         }
 
-        if (_hostMemories.Hold((nint)host, view.Length))
-        {
-            // SAFETY: the caller's memory has room for the view's bytes.
-            view.CopyToCPUUnsafeAsync(_queue, ref *host, view.Length);
-            _queue.Synchronize();
-            return;
-        }
-
         for (long start = 0; start < view.Length; start += Capacity)
         {
             int count = (int)Math.Min(Capacity, view.Length - start);
@@ -94,14 +75,14 @@ internal sealed unsafe class Staging : IDisposable
 
     /// <summary>
     /// Begins to fill a view with lines of so many bytes, which lie <paramref name="hostPitch"/> bytes apart on the
-    /// host and <paramref name="pitch"/> in the view. The host's are no longer needed when this returns.
+    /// host and <paramref name="pitch"/> in the view.
     /// </summary>
     public void UploadLines(byte* host, long hostPitch, int lines, long lineBytes, ArrayView<byte> view, long pitch)
     {
         if (lineBytes > Piece)
         {
             for (int line = 0; line < lines; line++)
-                Upload(host + (line * hostPitch), view.SubView(line * pitch, lineBytes), isKept: false);
+                Upload(host + (line * hostPitch), view.SubView(line * pitch, lineBytes));
             return;
         }
 

@@ -2,15 +2,11 @@ using System.Runtime.InteropServices;
 
 namespace FusionKernels.Kernels;
 
-/// <summary>Host memory.</summary>
+/// <summary>Host memory, 64-byte aligned.</summary>
 /// <param name="bytes">Its length.</param>
-/// <param name="alignment">What divides its address.</param>
-internal sealed unsafe class HostMemory(nint bytes, nuint alignment = 64)
-    : BackendMemory((nint)NativeMemory.AlignedAlloc((nuint)bytes, alignment), bytes)
+internal sealed unsafe class HostMemory(nint bytes)
+    : BackendMemory((nint)NativeMemory.AlignedAlloc((nuint)bytes, 64), bytes)
 {
-    /// <summary>The alignment of memory that begins at a page.</summary>
-    public const nuint Page = 4096;
-
     private bool _disposed;
 
     public override void Dispose()

@@ -33,13 +33,6 @@ public interface IKernelBackend : IDisposable
     /// <param name="bytes">At least 1.</param>
     BackendMemory Allocate(nint bytes);
 
-    /// <summary>
-    /// Host memory from which the backend's streams bring operands, and to which they bring results, without a copy on
-    /// the way: page-locked where there is another device than the CPU. Of any contents; begins at a page.
-    /// </summary>
-    /// <param name="bytes">At least 1.</param>
-    BackendMemory AllocateHost(nint bytes);
-
     /// <summary>Whether kernels use an operand where it is. On the CPU all memory is such.</summary>
     bool Holds(Operand operand);
 }

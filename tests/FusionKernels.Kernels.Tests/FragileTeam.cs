@@ -35,8 +35,6 @@ internal sealed class FragileTeam(int failing) : IStreamTeam, IKernelBackend
         return new Memory(this, _cpu.Allocate(bytes));
     }
 
-    public BackendMemory AllocateHost(nint bytes) => _cpu.AllocateHost(bytes);
-
     public bool Holds(Operand operand) => _given.Contains(operand.Address);
 
     public void Run(int items, Action<IKernelStream, int> body)

@@ -81,8 +81,6 @@ public class LostDeviceTests
 
         public BackendMemory Allocate(nint bytes) => _cpu.Allocate(bytes);
 
-        public BackendMemory AllocateHost(nint bytes) => _cpu.AllocateHost(bytes);
-
         public bool Holds(Operand operand) => true;
 
         public IKernelStream OpenStream() => new FragileStream(this, _cpu.OpenStream());

@@ -53,13 +53,6 @@ public sealed class CpuBackend : IKernelBackend
     }
 
     /// <inheritdoc/>
-    public BackendMemory AllocateHost(nint bytes)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(bytes);
-        return new HostMemory(bytes, HostMemory.Page);
-    }
-
-    /// <inheritdoc/>
     public bool Holds(Operand operand) => true;
 
     /// <inheritdoc/>

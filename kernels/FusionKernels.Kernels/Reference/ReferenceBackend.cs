@@ -26,13 +26,6 @@ public sealed class ReferenceBackend : IKernelBackend
     }
 
     /// <inheritdoc/>
-    public BackendMemory AllocateHost(nint bytes)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(bytes);
-        return new HostMemory(bytes, HostMemory.Page);
-    }
-
-    /// <inheritdoc/>
     public bool Holds(Operand operand) => true;
 
     /// <inheritdoc/>

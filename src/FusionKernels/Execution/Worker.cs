@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using FusionKernels.Kernels;
 using FusionKernels.Kernels.Cpu;
 using FusionKernels.Models;
@@ -7,12 +8,15 @@ namespace FusionKernels.Execution;
 /// <summary>One worker: a kernel stream and scratch memory of its own. Alone it is a team of one.</summary>
 internal sealed unsafe class Worker : Workers, IDisposable
 {
+    // Page alignment lets the kernel's copy into the scratch memory run at full width.
+    private const nuint Alignment = 4096;
     private readonly CancellationToken _cancellation;
     private readonly List<Fetched> _fetched = [];
     private readonly List<DeviceFailure> _failures = [];
     private IKernelBackend _backend;
     private (IKernelBackend Backend, IKernelStream Stream)? _left;
-    private BackendMemory? _scratch;
+    private byte* _scratch;
+    private nint _scratchBytes;
 
     public Worker(IKernelBackend backend, int index, CancellationToken cancellation)
     {
@@ -51,7 +55,7 @@ internal sealed unsafe class Worker : Workers, IDisposable
         if (_left is not null || _failures is [.., { IsOutOfMemory: false }])
             return false;
         _failures.Add(failure);
-        OverwriteAll();
+        Overwrite(_scratch, _scratchBytes);
         if (failure.IsOutOfMemory)
             _left = (_backend, Stream);
         else
@@ -82,16 +86,17 @@ internal sealed unsafe class Worker : Workers, IDisposable
     /// <param name="free">How much of it, from the beginning, is for the caller's own use.</param>
     public byte* Inputs(nint bytes, nint free)
     {
-        if (_scratch is null || bytes > _scratch.Bytes)
+        if (bytes > _scratchBytes)
         {
-            OverwriteAll();
-            _scratch?.Dispose();
-            _scratch = null;
-            _scratch = _backend.AllocateHost(Math.Max(1, bytes));
+            Overwrite(_scratch, _scratchBytes);
+            NativeMemory.AlignedFree(_scratch);
+            _scratch = (byte*)NativeMemory.AlignedAlloc((nuint)bytes, Alignment);
+            _scratchBytes = bytes;
+            free = bytes;
         }
 
-        Overwrite((byte*)_scratch.Address, free);
-        return (byte*)_scratch.Address;
+        Overwrite(_scratch, free);
+        return _scratch;
     }
 
     /// <summary>Some of a tensor's bytes: where they lie, or in <paramref name="into"/>.</summary>
@@ -122,16 +127,11 @@ internal sealed unsafe class Worker : Workers, IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _scratch?.Dispose();
+        NativeMemory.AlignedFree(_scratch);
         _scratch = null;
+        _scratchBytes = 0;
         Stream.Dispose();
         _left?.Stream.Dispose();
-    }
-
-    private void OverwriteAll()
-    {
-        if (_scratch is not null)
-            Overwrite((byte*)_scratch.Address, _scratch.Bytes);
     }
 
     private void Overwrite(byte* from, nint bytes)

@@ -72,12 +72,13 @@ internal static class MergeOnGpu
     /// <summary>
     /// Bytes a second from page-locked memory; notes what locking it takes, and uploads from other memory.
     /// </summary>
-    private static unsafe double MeasureUpload(IlgpuBackend backend)
+    private static double MeasureUpload(IlgpuBackend backend)
     {
         long locking = Stopwatch.GetTimestamp();
-        using BackendMemory from = backend.AllocateHost((nint)UploadBytes), to = backend.Allocate((nint)UploadBytes);
+        using PageLockedArray1D<byte> from = backend.Accelerator.AllocatePageLocked1D<byte>(UploadBytes);
         NoteRate("locking 256 MiB", locking);
-        new Random(1).NextBytes(new Span<byte>((void*)from.Address, (int)UploadBytes));
+        using BackendMemory to = backend.Allocate((nint)UploadBytes);
+        new Random(1).NextBytes(from.Span);
         using var team = new StreamTeam(backend, 1);
         using var other = new DenseMatrix<float>(1 << 10, (int)(UploadBytes >> 12));
         for (int round = 0; round < 3; round++)
@@ -92,9 +93,8 @@ internal static class MergeOnGpu
         double best = 0;
         for (int round = 0; round < 5; round++)
         {
-            // SAFETY: the host's memory has as many bytes as the view.
             long start = Stopwatch.GetTimestamp();
-            view.CopyFromCPUUnsafeAsync(queue, ref *(byte*)from.Address, UploadBytes);
+            view.CopyFromCPUUnsafeAsync(queue, ref from.Span[0], UploadBytes);
             queue.Synchronize();
             best = Math.Max(best, UploadBytes / Stopwatch.GetElapsedTime(start).TotalSeconds);
         }
