@@ -54,7 +54,7 @@ machine() {
   nproc
   free -g
   df -h /tmp /dev/shm
-  limited python3 - << 'EOF' || true
+  PHASE_SECONDS=60 limited python3 - << 'EOF' || true
 import torch
 
 def seconds(run, rounds=10):
@@ -90,7 +90,7 @@ streaming() { ratios gpu-streaming; }
 # Where PyTorch is there: the seconds of its randomized SVD of a matrix of the same size.
 dense() {
   local torch
-  torch=$(limited python3 - << 'EOF' 2> /dev/null || true
+  torch=$(PHASE_SECONDS=60 limited python3 - << 'EOF' 2> /dev/null || true
 import time, torch
 a = torch.randn(4096, 14336, device="cuda")
 for _ in range(5):
@@ -112,14 +112,14 @@ profile() {
     echo "there is no ncu here"
     return
   fi
-  local case
-  for case in streaming:gpu/{linear,ties,dare,select} \
+  local measured
+  for measured in streaming:gpu/{linear,ties,dare,select} \
     dense:gpu/{gemm-bf16-8192x8192x8192,gemm-bf16-4096x80x4096,gemm-f32-4096x4096x4096,smile-1}; do
-    echo "-- $case"
-    limited ncu --clock-control none --section SpeedOfLight --section Occupancy --section LaunchStats \
+    echo "-- $measured"
+    PHASE_SECONDS=60 limited ncu --clock-control none --section SpeedOfLight --section Occupancy --section LaunchStats \
       --section WarpStateStats --kernel-name 'regex:Kernel_(Combine|Histogram|Run|Score|Shrink|Expand)' \
       --launch-skip 3 --launch-count 3 "$stage/fusionkernels-gpu/FusionKernels.Benchmarks" \
-      ratios "gpu-${case%%:*}" --case "${case#*:}" --device "$device" || true
+      ratios "gpu-${measured%%:*}" --case "${measured#*:}" --device "$device" || true
   done
 }
 
