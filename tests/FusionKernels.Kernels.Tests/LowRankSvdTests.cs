@@ -37,6 +37,34 @@ public sealed class LowRankSvdTests : IDisposable
         Assert.That(v.EnumerateRows().All(row => row[row.AbsoluteMaximumIndex()] > 0));
     }
 
+    [TestCase(10, 4, 256, 2)]
+    [TestCase(256, 4, 64, 2)]
+    [TestCase(256, 4, 64, 3)]
+    [TestCase(128, 16, 128, 2)]
+    [TestCase(100, 1, 100, 7)]
+    public void Repeated_factors_add_no_rank(int rows, int inner, int columns, int times)
+    {
+        for (int seed = 1; seed <= 20; seed++)
+        {
+            using DenseMatrix<float> once = Dense.Random<float>(rows, inner, seed);
+            using DenseMatrix<float> other = Dense.Random<float>(inner, columns, seed + 100);
+            using DenseMatrix<float> left = new(rows, times * inner), right = new(times * inner, columns);
+            for (int part = 0; part < times * inner; part++)
+            {
+                other.Row(part % inner).CopyTo(right.Row(part));
+                for (int row = 0; row < rows; row++)
+                    left[row, part] = once[row, part % inner];
+            }
+
+            using LowRankSvd svd = LowRankSvd.Factor(_team, left, right);
+            Vector<double> exact = (times * Dense.Of(once) * Dense.Of(other)).Svd().S;
+            Assert.That(svd.Values.Count(value => value > 0), Is.EqualTo(inner));
+            Assert.That(svd.Values.Take(inner), Is.EqualTo(exact.Take(inner)).Within(2e-6 * exact[0]));
+            Assert.That(Dense.DistanceFromOrthonormal(Dense.Of(svd.Left)), Is.LessThan(3e-6));
+            Assert.That(Dense.DistanceFromOrthonormal(Dense.Of(svd.Right)), Is.LessThan(3e-6));
+        }
+    }
+
     [Test]
     public void Leading_triplets_leave_the_tail_of_the_dense_decomposition()
     {

@@ -58,6 +58,19 @@ internal sealed class LoraSumTests : IDisposable
         }
     }
 
+    [Test]
+    public async Task An_adapter_twice_recompressed_has_its_own_rank_and_twice_its_deltas()
+    {
+        var report = await Sum("sum", new SumOptions { Rank = 9 }, ("b", 1), ("b", 1));
+        Assert.That(report.Modules.Select(m => m.Rank), Is.All.EqualTo(9));
+        Dictionary<string, GoldenTensor> basis = Tensors("base"), sum = await Applied("sum");
+        foreach (var (name, delta) in await Deltas(("b", 2)))
+        {
+            var added = sum[name].Values.Zip(basis[name].Values, (x, w) => x - w);
+            Assert.That(added, Is.EqualTo(delta).Within(1e-5), name);
+        }
+    }
+
     [TestCase(1)]
     [TestCase(6)]
     [TestCase(14)]

@@ -15,6 +15,9 @@ public sealed class SmallSvd : IDisposable
     // Cosine of two rows' angle below which they count as orthogonal.
     private const double Orthogonal = 1e-15;
 
+    // Square of a length, relative to another's, below which a row is zero.
+    private const double Nothing = 1e-200;
+
     private SmallSvd(DenseMatrix<double> left, double[] values, DenseMatrix<double> right) =>
         (Left, Values, Right) = (left, values, right);
 
@@ -24,7 +27,7 @@ public sealed class SmallSvd : IDisposable
     /// </summary>
     public DenseMatrix<double> Left { get; }
 
-    /// <summary>The r singular values, largest first.</summary>
+    /// <summary>The r singular values, largest first; 0 where they are less than some 1e-100 of the largest.</summary>
     public double[] Values { get; }
 
     /// <summary>V transposed, r x n: row j is the right vector j.</summary>
@@ -123,6 +126,15 @@ public sealed class SmallSvd : IDisposable
     {
         double xx = TensorPrimitives.SumOfSquares<double>(x), yy = TensorPrimitives.SumOfSquares<double>(y);
         double xy = TensorPrimitives.Dot<double>(x, y);
+
+        // A row that depends on others shrinks to 1e-16 of its length with each rotation, and is never orthogonal to all
+        // of them: it is zero before its square is too small a number.
+        if (xx < Nothing * yy || yy < Nothing * xx)
+        {
+            (xx < yy ? x : y).Clear();
+            return false;
+        }
+
         if (!(Math.Abs(xy) > Orthogonal * Math.Sqrt(xx) * Math.Sqrt(yy)))
             return false;
         double zeta = (xx - yy) / (2 * xy);
