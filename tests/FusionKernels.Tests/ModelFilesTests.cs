@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using FusionKernels.Recipes;
+using FusionKernels.Safetensors;
 using FusionKernels.Tests.InMemory;
 
 namespace FusionKernels.Tests;
@@ -43,6 +44,62 @@ public class ModelFilesTests
         Assert.That(larger["vocab_size"]!.GetValue<int>(), Is.EqualTo(3));
     }
 
+    [TestCase("bfloat16", "single", "float32")]
+    [TestCase("bfloat16", "half", "float32")]
+    [TestCase("bfloat16", "brain", "bfloat16")]
+    [TestCase("float32", "brain", "float32")]
+    public async Task The_dtype_is_the_one_written(string donors, string other, string written)
+    {
+        // What a donor says of its own dtype stands as long as the output has the same.
+        using var folder = Dtypes();
+        folder.Write("brain2", "config.json", $$"""{"text_config": {"torch_dtype": "x"}, "dtype": "{{donors}}"}""");
+        var (config, warnings) = await Merged(folder, Linear("brain2", other));
+        Assert.That(config["dtype"]!.ToString(), Is.EqualTo(written));
+        Assert.That(config.AsObject().ContainsKey("torch_dtype"), Is.False);
+        Assert.That(config["text_config"]!["torch_dtype"]!.ToString(), Is.EqualTo(other == "brain" ? "x" : written));
+        Assert.That(warnings, Is.Empty);
+    }
+
+    [Test]
+    public async Task A_stack_of_several_dtypes_is_warned_of_and_the_config_says_the_most_frequent()
+    {
+        using var folder = Dtypes();
+        folder.Write("brain", "config.json", """{"torch_dtype": "bfloat16"}""");
+        var stack = Stack(("brain", 0, 1), ("single", 0, 2));
+        var (config, warnings) = await Merged(folder, stack);
+        Assert.That(config["torch_dtype"]!.ToString(), Is.EqualTo("float32"));
+        Assert.That(warnings, Is.EqualTo(
+            new[] { "the output is partly BF16, partly F32, as the models are; 'dtype' gives all tensors one" }));
+        Assert.That((await Merged(folder, stack.WithDtype("bfloat16"))).Warnings, Is.Empty);
+    }
+
+    private static TemporaryModels Dtypes()
+    {
+        string[] names = ["model.layers.0.w", "model.layers.1.w"];
+        MemoryTensor[] Of(Func<string, MemoryTensor> make) => [.. names.Select(make)];
+        var brain = Of(name => ToyModels.BF16(name, [2], [1, 2]));
+        return new TemporaryModels(new Dictionary<string, MemoryTensor[]>
+        {
+            ["brain"] = brain,
+            ["brain2"] = brain,
+            ["single"] = Of(name => ToyModels.F32(name, [2], [1, 2])),
+            ["half"] = Of(name => new MemoryTensor(name, Dtype.F16, [2], [0, 0x3C, 0, 0x40])),
+        });
+    }
+
+    private static Recipe Stack(params (string Model, int First, int End)[] slices) => slices.Aggregate(
+        Recipe.For("passthrough"),
+        (recipe, slice) => recipe.AddSlice(new RecipeModel(slice.Model) { Layers = (slice.First, slice.End) }));
+
+    private static async Task<(JsonNode Config, IReadOnlyList<string> Warnings)> Merged(
+        TemporaryModels folder, Recipe recipe)
+    {
+        var options = new MergeOptions { Threads = 1, ModelRoot = folder.Root, Restart = true };
+        var report = await Merge.RunAsync(recipe, folder["out"], options);
+        string config = await File.ReadAllTextAsync(Path.Combine(folder["out"], "config.json"));
+        return (JsonNode.Parse(config)!, report.Warnings);
+    }
+
     private static Recipe Linear(params string[] models) =>
         models.Aggregate(Recipe.For("linear"), (recipe, model) => recipe.Add(model)).With("weight", 1);
 
@@ -62,7 +119,6 @@ public class ModelFilesTests
         foreach (string model in new[] { "tied", "tied2", "twice", "untied", "untied2" })
             folder.Write(model, "config.json", Tied);
         folder.Write("large", "config.json", """{"vocab_size": 3}""");
-        await Merge.RunAsync(recipe, folder["out"], new MergeOptions { Threads = 1, ModelRoot = folder.Root });
-        return JsonNode.Parse(await File.ReadAllTextAsync(Path.Combine(folder["out"], "config.json")))!;
+        return (await Merged(folder, recipe)).Config;
     }
 }

@@ -1,6 +1,4 @@
 using System.Text;
-using System.Text.Json;
-using System.Text.Json.Nodes;
 using FusionKernels.Models.Lora;
 using FusionKernels.Planning;
 using FusionKernels.Recipes;
@@ -9,8 +7,8 @@ using FusionKernels.Tokenizers;
 namespace FusionKernels.Execution;
 
 /// <summary>
-/// The small files that make a folder of shards a model: the donor's config (with dtype, vocabulary and tied head as the output has
-/// them), its tokenizer and generation settings as they are, a model card, and the recipe.
+/// The small files that make a folder of shards a model: its config, the donor's tokenizer and generation settings as
+/// they are, a model card, and the recipe.
 /// </summary>
 internal static class ModelFiles
 {
@@ -20,16 +18,14 @@ internal static class ModelFiles
     /// <summary>Name of the recipe of a mixture; mergekit's too.</summary>
     public const string MoeRecipeFile = "mergekit_moe_config.yml";
 
-    private const string ConfigFile = "config.json", CardFile = "README.md";
-
-    private static readonly string[] LayerKeys = ["num_hidden_layers", "n_layer", "n_layers", "num_layers"];
+    private const string CardFile = "README.md";
 
     private static readonly string[] Copied =
         ["preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json"];
 
     /// <summary>Every name that a merge may write besides shards and index.</summary>
     public static IEnumerable<string> Names =>
-        [ConfigFile, CardFile, LoraConfig.FileName, RecipeFile, MoeRecipeFile, .. Tokenizer.FileNames, .. Copied];
+        [OutputConfig.FileName, CardFile, LoraConfig.FileName, RecipeFile, MoeRecipeFile, .. Tokenizer.FileNames, .. Copied];
 
     /// <summary>The files of a plan's output, by name.</summary>
     /// <exception cref="MergeException">A file of the donor is not what its name says.</exception>
@@ -37,8 +33,8 @@ internal static class ModelFiles
     {
         var donor = plan.Donor.Input;
         var files = new List<(string, byte[])>();
-        if ((JsonFile.Read(donor, ConfigFile) ?? (plan.ClassSettings.Count > 0 ? [] : null)) is { } config)
-            files.Add((ConfigFile, EditConfig(config, plan)));
+        if (plan.Config.Json is { } config)
+            files.Add((OutputConfig.FileName, JsonFile.Write(config)));
         files.AddRange(TokenizerFiles(plan));
         files.AddRange(donor.ReadFiles(Copied));
         files.Add((plan.Recipe.Moe is null ? RecipeFile : MoeRecipeFile, Encoding.UTF8.GetBytes(plan.Recipe.ToYaml())));
@@ -63,28 +59,6 @@ internal static class ModelFiles
             json["chat_template"] = template;
             return JsonFile.Write(json);
         }
-    }
-
-    // Ids of special tokens are the tokenizer's.
-    private static byte[] EditConfig(JsonObject config, MergePlan plan)
-    {
-        if (plan.NamedDtype is { } dtype)
-            config[config.ContainsKey("dtype") ? "dtype" : "torch_dtype"] = Elements.NameOf(dtype);
-        if (plan.Vocabulary is { } rows && config.ContainsKey("vocab_size"))
-            config["vocab_size"] = rows;
-        if (plan.SlicedLayers is { } layers && LayerKeys.FirstOrDefault(config.ContainsKey) is { } key)
-            config[key] = layers;
-        if (config["tie_word_embeddings"]?.GetValueKind() == JsonValueKind.True && plan.UntiedHead)
-            config["tie_word_embeddings"] = false;
-        if (plan.Tokenizer is { } tokenizer && JsonFile.Read(tokenizer.Donor, ConfigFile) is { } other)
-        {
-            foreach (var (name, id) in other.Where(p => p.Key.EndsWith("_token_id", StringComparison.Ordinal)))
-                config[name] = id?.DeepClone();
-        }
-
-        foreach (var (name, value) in plan.ClassSettings)
-            config[name] = value?.DeepClone();
-        return JsonFile.Write(config);
     }
 
     private static string Card(MergePlan plan)

@@ -78,6 +78,10 @@ internal sealed class MergePlan
     /// <summary>Keys of config.json that say what class the output is; empty for the donor's.</summary>
     public JsonObject ClassSettings { get; init; } = [];
 
+    /// <summary>The output's config.json.</summary>
+    /// <exception cref="MergeException">The donor's is no JSON object.</exception>
+    public OutputConfig Config => field ??= new OutputConfig(this);
+
     /// <summary>Layers of the output when slices decide them, or <c>null</c>.</summary>
     public required int? SlicedLayers { get; init; }
 

@@ -190,6 +190,8 @@ internal sealed class Planner
 
         RefuseIntermediates(tensors.Values, _options);
         _warnings.AddRange(_method.Warnings(tensors.Values.Where(t => !t.IsCopy)));
+        if (MixedDtypes(tensors.Values) is { } mixed)
+            _warnings.Add(mixed);
         var draft = _method.Arrange(new MergeDraft
         {
             Base = _recipe.BaseModel is null ? null : _models[_recipe.BaseModel],
@@ -234,6 +236,18 @@ internal sealed class Planner
             SlicedLayers = slices[0].Layers is null ? null : slices.Sum(s => s.Layers),
             Warnings = _warnings,
         };
+    }
+
+    // A model may well store some of its tensors in another dtype; that no model has them all is hardly meant.
+    private string? MixedDtypes(IEnumerable<PlannedTensor> tensors)
+    {
+        var written = Floating(tensors.Select(t => t.Spec.Dtype));
+        bool isNew = _models.Values.All(m => !written.IsSubsetOf(Floating(m.Input.Tensors.Select(t => t.Dtype))));
+        return written.Count < 2 || !isNew ? null
+            : $"the output is partly {string.Join(", partly ", written.Select(d => d.WireName()))}, as the models are; "
+            + "'dtype' gives all tensors one";
+
+        static SortedSet<Dtype> Floating(IEnumerable<Dtype> dtypes) => [.. dtypes.Where(d => Elements.Of(d) is not null)];
     }
 
     /// <summary>Refuses steps whose tensors do not fit in memory while what is computed from them is merged.</summary>
