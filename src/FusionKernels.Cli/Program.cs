@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
 using FusionKernels.Cli.Commands;
 using FusionKernels.Recipes;
 
@@ -56,7 +57,8 @@ internal static class Program
         {
             int exitCode = ExitCodes.Of(e);
             bool isBug = exitCode == ExitCodes.Bug;
-            Fail(exitCode, isBug ? $"internal error, please report it: {e.GetType().Name}: {e.Message}" : e.Message);
+            string hint = e is MergeException { Kind: MergeError.Changed } ? " (--restart)" : "";
+            Fail(exitCode, isBug ? $"internal error, please report it: {e.GetType().Name}: {e.Message}" : e.Message + hint);
             if (parsed.GetValue(ToolCommand.Debug))
                 Console.Error.WriteLine(e);
             return exitCode;
@@ -73,17 +75,27 @@ internal static class Program
     {
         var command = parsed.CommandResult.Command;
         bool isRoot = command is RootCommand;
-        string message = parsed.UnmatchedTokens switch
+
+        // What looks like an option and is none was a word too many, or was taken for an argument.
+        var taken = parsed.CommandResult.Children.OfType<ArgumentResult>().SelectMany(argument => argument.Tokens);
+        string? option = parsed.UnmatchedTokens.Concat(taken.Select(t => t.Value)).FirstOrDefault(w => w.StartsWith('-'));
+        string message = (option, parsed.UnmatchedTokens) switch
         {
-            [] => parsed.Errors[0].Message.TrimEnd('.'),
-            [var option, ..] when option.StartsWith('-') =>
-                $"unknown option '{option}'" + Suggest(option, command.Options.Concat(ToolCommand.Common)),
-            [var word, ..] when isRoot => $"unknown command '{word}'" + Suggest(word, command.Subcommands),
-            [var word, ..] => $"unexpected argument '{word}'",
+            (not null, _) => $"unknown option '{option}'" + Suggest(option, command.Options.Concat(ToolCommand.Common)),
+            (_, []) => Describe(parsed.Errors[0]),
+            (_, [var word, ..]) when isRoot => $"unknown command '{word}'" + Suggest(word, command.Subcommands),
+            (_, [var word, ..]) => $"unexpected argument '{word}'",
         };
         return $"{message}; see: fusion {(isRoot ? "" : command.Name + " ")}--help";
 
         static string Suggest(string word, IEnumerable<Symbol> symbols) =>
             Spelling.Suggest(word, symbols.Select(symbol => symbol.Name));
+
+        static string Describe(ParseError error)
+        {
+            string message = error.Message.TrimEnd('.');
+            string name = (error.SymbolResult as OptionResult)?.Option.Name ?? "";
+            return message.Contains(name, StringComparison.Ordinal) ? message : $"{name}: {message}";
+        }
     }
 }

@@ -20,7 +20,7 @@ internal sealed class Terminal
         bool plain = !string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"));
         _bold = !Console.IsOutputRedirected && !dumb && !plain;
         Interactive = !Console.IsErrorRedirected && !dumb;
-        Out = new StreamWriter(Console.OpenStandardOutput(), new UTF8Encoding(false), 1 << 16);
+        Out = new StreamWriter(new StandardOutput(), new UTF8Encoding(false), 1 << 16);
     }
 
     /// <summary>Whether stdout is for a machine: JSON and nothing else.</summary>

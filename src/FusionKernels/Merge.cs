@@ -40,24 +40,32 @@ public static class Merge
 
         // A thread of its own: it becomes a worker and computes for as long as the merge takes.
         return Task.Factory.StartNew(
-            () =>
-            {
-                using var models = new OpenModels(options, recipe.Steps);
-                var plan = Planner.Plan(recipe, options, models.Open, cancellation);
-                OutputFolder.RefuseInside(output, models.Shards);
-                var report = Run(plan, options, new DirectoryOutputStore(output), output, null, progress, cancellation);
-                return report with
-                {
-                    Warnings =
-                    [
-                        .. report.Warnings,
-                        .. models.Unused.Select(n => $"no model is '{n}', so that recipe is not run"),
-                    ],
-                };
-            },
+            () => Run(recipe, output, options, progress, cancellation),
             cancellation,
             TaskCreationOptions.LongRunning,
             TaskScheduler.Default);
+    }
+
+    private static MergeReport Run(
+        Recipe recipe,
+        string output,
+        MergeOptions options,
+        IProgress<MergeProgress>? progress,
+        CancellationToken cancellation)
+    {
+        try
+        {
+            using var models = new OpenModels(options, recipe.Steps);
+            var plan = Planner.Plan(recipe, options, models.Open, cancellation);
+            OutputFolder.RefuseInside(output, models.Shards);
+            var report = Run(plan, options, new DirectoryOutputStore(output), output, null, progress, cancellation);
+            var unused = models.Unused.Select(n => recipe.Remark($"no model is '{n}', so that recipe is not run"));
+            return report with { Warnings = [.. report.Warnings, .. unused] };
+        }
+        catch (MergeException e) when (e.Kind == MergeError.Recipe && recipe.Origin is { } file)
+        {
+            throw e.At(file);
+        }
     }
 
     /// <summary>Executes a plan into a store; random masks are the recipe's own unless others are given.</summary>
@@ -72,7 +80,7 @@ public static class Merge
     {
         var backend = options.Backend ?? new CpuBackend();
         var files = ModelFiles.Of(plan);
-        using var folder = OutputFolder.Open(store, plan.Layout, PlanRecord.Of(plan, options), options.Restart);
+        using var folder = OutputFolder.Open(store, output, plan.Layout, PlanRecord.Of(plan, options), options.Restart);
         using var executor = new Executor(plan, options, masks, backend, progress, cancellation);
         int reused = folder.Finished.Count;
         var remaining = plan.Layout.Shards.Where(s => !folder.Finished.ContainsKey(s.FileName)).ToArray();
@@ -113,8 +121,8 @@ public static class Merge
             ],
             Warnings =
             [
-                .. plan.Steps.SelectMany(s => s.Warnings.Select(w => $"{s.Recipe.Name}: {w}")),
-                .. plan.Warnings,
+                .. plan.Recipe.Warnings,
+                .. plan.Steps.Append(plan).SelectMany(p => p.Warnings.Select(p.Recipe.Remark)),
                 .. DeviceFailure.Warnings(executor.DeviceFailures),
             ],
         };

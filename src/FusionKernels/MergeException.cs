@@ -12,7 +12,9 @@ public enum MergeError
     /// <summary>The output folder cannot be used: foreign files, inside an input, of another merge.</summary>
     Output,
 
-    /// <summary>An earlier, unfinished run with another recipe or other sources left the output.</summary>
+    /// <summary>
+    /// The output is of another recipe or other sources; <see cref="MergeOptions.Restart"/> replaces it.
+    /// </summary>
     Changed,
 
     /// <summary>The output is damaged: what was written is not what is there.</summary>
@@ -26,14 +28,17 @@ public enum MergeError
 public sealed class MergeException : Exception
 {
     /// <summary>Creates the exception.</summary>
-    public MergeException(MergeError kind, string message)
-        : base(OneLine(message))
+    public MergeException(MergeError kind, string message, Exception? inner = null)
+        : base(OneLine(message), inner)
     {
         Kind = kind;
     }
 
     /// <summary>What kind of failure it is.</summary>
     public MergeError Kind { get; }
+
+    /// <summary>The same failure with its place before the message.</summary>
+    internal MergeException At(string place) => new(Kind, $"{place}: {Message}", this);
 
     // Keys and names come from files of others; control characters in them are spelled out.
     private static string OneLine(string message) => message.Any(IsBreaking)

@@ -21,6 +21,32 @@ public sealed class BadInputTests : IDisposable
         Assert.That(_folder["out"], Does.Not.Exist);
     }
 
+    [TestCase("", "parameters: {wieght: 1}", "recipe.yml: linear has no parameter 'wieght' (did you mean 'weight'?)")]
+    [TestCase("", "dtype: bfloat17", "recipe.yml: 'dtype: bfloat17'")]
+    [TestCase("name: blend", "parameters: {wieght: 1}", "recipe.yml: blend: linear has no parameter 'wieght'")]
+    public void A_recipe_that_cannot_be_planned_is_named_with_its_document(string first, string second, string words)
+    {
+        string output = first.Length > 0 ? "\n---\nmerge_method: passthrough\nmodels: [{model: blend}]" : "";
+        string model = Path.Combine(Tool.Digits, "base");
+        string yaml = $"merge_method: linear\nmodels: [{{model: {model}}}]\n{first}\n{second}{output}";
+        Tool.Run("merge", _folder.Write("recipe.yml", yaml), _folder["out"]).AssertFails(ExitCodes.Usage, words);
+    }
+
+    [Test]
+    public void Warnings_of_a_lenient_run_name_file_and_line()
+    {
+        string model = Path.Combine(Tool.Digits, "base");
+        string recipe = _folder.Write("recipe.yml", $$"""
+            merge_method: linear
+            models: [{model: {{model}}}]
+            parameters: {weight: 1, wieght: 2}
+            nonsense: 3
+            """);
+        string error = Tool.Run("merge", recipe, _folder["out"], "--lenient").Succeeds().Error;
+        Assert.That(error, Does.Contain($"{recipe}:4: 'nonsense'").And.Contain($"{recipe}: linear has no parameter 'wieght'"));
+        Assert.That(error.Split("'nonsense'"), Has.Length.EqualTo(2), "said once");
+    }
+
     [Test]
     public void A_missing_model_is_a_missing_input() =>
         Tool.Run("merge", Linear("nowhere"), _folder["out"]).AssertFails(ExitCodes.NoInput, "nowhere");
@@ -71,7 +97,7 @@ public sealed class BadInputTests : IDisposable
     {
         string foreign = _folder.Write("out/thesis.txt", "dear");
         Tool.Run("merge", Tool.Recipe("average"), _folder["out"], "--model-root", Tool.Digits)
-            .AssertFails(ExitCodes.CannotCreate, "thesis.txt");
+            .AssertFails(ExitCodes.CannotCreate, _folder["out"], "thesis.txt");
         Assert.That(Directory.GetFileSystemEntries(_folder["out"]), Is.EqualTo(new[] { foreign }));
     }
 
@@ -81,9 +107,21 @@ public sealed class BadInputTests : IDisposable
         string[] arguments = ["merge", Tool.Recipe("average"), _folder["out"], "--model-root", Tool.Digits];
         Tool.Run(arguments).Succeeds();
         arguments[1] = Tool.Recipe("task_arithmetic");
-        Tool.Run(arguments).AssertFails(ExitCodes.Usage, "--restart");
+        Tool.Run(arguments).AssertFails(ExitCodes.Usage, _folder["out"], "--restart");
         Tool.Run([.. arguments, "--restart"]).Succeeds();
         Tool.Run("verify", _folder["out"]).Succeeds();
+    }
+
+    [Test]
+    public void An_input_that_changed_since_the_merge_is_named()
+    {
+        string model = _folder["model/model.safetensors"];
+        Directory.CreateDirectory(_folder["model"]);
+        File.Copy(Path.Combine(Tool.Digits, "base", "model.safetensors"), model);
+        Tool.Run("merge", Linear("model"), _folder["out"]).Succeeds();
+        File.SetLastWriteTimeUtc(model, DateTime.UnixEpoch);
+        Tool.Run("merge", Linear("model"), _folder["out"])
+            .AssertFails(ExitCodes.Usage, "modified_nanoseconds", $"sources['{model}']");
     }
 
     [Test]

@@ -26,7 +26,28 @@ public class UsageTests
     [TestCase("--rng", "dice")]
     [TestCase("--missing", "guess")]
     public void A_bad_option_value_is_refused_and_named(string option, string value) =>
-        Tool.Run("merge", "recipe.yml", "out", option, value).AssertFails(ExitCodes.Usage, value);
+        Tool.Run("merge", "recipe.yml", "out", option, value).AssertFails(ExitCodes.Usage, option, value);
+
+    [Test]
+    public void An_unknown_option_is_named_where_arguments_are_missing_too() =>
+        Tool.Run("merge", "--bogus").AssertFails(ExitCodes.Usage, "unknown option '--bogus'");
+
+    [TestCase("PATH", "inspect", "")]
+    [TestCase("RECIPE", "merge", "", "out")]
+    [TestCase("OUT", "merge", "recipe.yml", "")]
+    [TestCase("B", "diff", "a", "")]
+    [TestCase("--adapter", "sum-lora", "out", "-a", "")]
+    [TestCase("--model-root", "merge", "recipe.yml", "out", "--model-root", "")]
+    public void An_empty_word_is_refused_and_named(string name, params string[] arguments) =>
+        Tool.Run(arguments).AssertFails(ExitCodes.Usage, $"{name} is empty");
+
+    [TestCase("exec >&-")]
+    [TestCase("exec >/dev/full")]
+    public void An_stdout_that_cannot_be_written_is_named(string redirection)
+    {
+        string[] launcher = Shell.Under(redirection);
+        Tool.Finish(Tool.StartUnder(launcher, "methods")).AssertFails(ExitCodes.IoError, "stdout cannot be written");
+    }
 
     [Test]
     public void An_unknown_method_is_refused_with_a_suggestion() =>

@@ -200,7 +200,7 @@ internal sealed class AdapterTests : IDisposable
         await Extract("expert", "lora", options);
         Assert.That(Weights("lora"), Is.EqualTo(first));
         var other = options with { Rank = 5 };
-        Assert.That(await Refusal(() => Extract("expert", "lora", other)), Does.Contain("--restart"));
+        Assert.That(await Refusal(() => Extract("expert", "lora", other)), Does.Contain("only a restart"));
         other = other with { Restart = true };
         Assert.That((await Extract("expert", "lora", other)).Modules[0].Rank, Is.EqualTo(5));
     }

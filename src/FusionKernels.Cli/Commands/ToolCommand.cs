@@ -11,6 +11,7 @@ internal abstract class ToolCommand : Command
     protected ToolCommand(string name, string description)
         : base(name, description)
     {
+        Validators.Add(RefuseEmptyWords);
         SetAction(async (parsed, cancellation) =>
         {
             var terminal = new Terminal(parsed.GetValue(Json), parsed.GetValue(Quiet));
@@ -35,6 +36,13 @@ internal abstract class ToolCommand : Command
     /// <summary>The options that every command has.</summary>
     public static IEnumerable<Option> Common { get; } = [Json, Quiet, Debug];
 
+    // No path, name or number is empty; the value of a variable that a script has not set is.
+    private static void RefuseEmptyWords(CommandResult result)
+    {
+        foreach (var child in result.Children.Where(child => child.Tokens.Any(token => token.Value.Length == 0)))
+            result.AddError($"{(child is OptionResult option ? option.Option.Name : ((ArgumentResult)child).Argument.Name)} is empty");
+    }
+
     /// <summary>Runs the command and returns its exit code.</summary>
     protected abstract Task<int> RunAsync(ParseResult parsed, Terminal terminal, CancellationToken cancellation);
 
@@ -57,6 +65,13 @@ internal abstract class ToolCommand : Command
     {
         Description = "Seed of all that is random [default: 0]",
         HelpName = "N",
+        CustomParser = result =>
+        {
+            string text = result.Tokens[0].Value;
+            if (!ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out ulong seed))
+                result.AddError($"--seed: '{text}' is no whole number from 0 to 2^64 - 1");
+            return seed;
+        },
     };
 
     /// <summary>The option for the number of threads.</summary>

@@ -51,7 +51,7 @@ internal sealed unsafe class AdapterWriter
         OutputFolder.RefuseInside(_output, _plan.Inputs);
         var store = new DirectoryOutputStore(_output);
         OutputLayout existing = Existing();
-        using var folder = OutputFolder.Open(store, existing, _plan.Record, _options.Restart);
+        using var folder = OutputFolder.Open(store, _output, existing, _plan.Record, _options.Restart);
         bool reused = folder.Finished.Count > 0;
         OutputLayout layout = reused ? existing : Compute(folder);
         if (!reused)

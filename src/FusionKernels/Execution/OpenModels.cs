@@ -93,7 +93,7 @@ internal sealed class OpenModels : IDisposable
         }
         catch (MergeException e)
         {
-            throw new MergeException(e.Kind, $"{name}: {e.Message}");
+            throw e.At(name);
         }
         finally
         {

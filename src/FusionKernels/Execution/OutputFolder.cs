@@ -21,11 +21,12 @@ internal sealed class OutputFolder : IDisposable
     private const string LockFile = State + "/lock", PlanFile = State + "/plan.json", JournalFile = State + "/journal.jsonl";
     private readonly IOutputStore _store;
     private readonly IDisposable _lock;
+    private readonly string _path;
     private readonly PlanRecord _record;
 
-    private OutputFolder(IOutputStore store, IDisposable locked, PlanRecord record)
+    private OutputFolder(IOutputStore store, string path, IDisposable locked, PlanRecord record)
     {
-        (_store, _lock, _record) = (store, locked, record);
+        (_store, _path, _lock, _record) = (store, path, locked, record);
     }
 
     /// <summary>The shards that an earlier run finished, by file name; their bytes were checked again.</summary>
@@ -36,18 +37,20 @@ internal sealed class OutputFolder : IDisposable
 
     /// <summary>Takes the output for a plan: empty, or left by a run of the same plan.</summary>
     /// <param name="store">The output.</param>
+    /// <param name="path">The output as messages name it.</param>
     /// <param name="layout">Where finished shards have their tensors.</param>
     /// <param name="record">The plan.</param>
     /// <param name="restart">Whether what another plan left is thrown away.</param>
     /// <exception cref="MergeException">It holds foreign files, or another merge.</exception>
     /// <exception cref="OutputBusyException">Another process is writing it.</exception>
-    public static OutputFolder Open(IOutputStore store, OutputLayout layout, PlanRecord record, bool restart)
+    public static OutputFolder Open(
+        IOutputStore store, string path, OutputLayout layout, PlanRecord record, bool restart)
     {
         var foreign = store.List();
         if (!foreign.Contains(State) && !foreign.Contains(RecordFile) && foreign.Count > 0)
-            throw new MergeException(MergeError.Output, $"the output folder is not empty: it holds '{foreign[0]}', which no merge of ours wrote");
+            throw new MergeException(MergeError.Output, $"{path}: the output folder holds '{foreign[0]}', which no merge of ours wrote");
 
-        var folder = new OutputFolder(store, store.Lock(LockFile), record);
+        var folder = new OutputFolder(store, path, store.Lock(LockFile), record);
         try
         {
             folder.Resume(layout, restart);
@@ -175,7 +178,8 @@ internal sealed class OutputFolder : IDisposable
         {
             string state = unfinished is null ? "a finished merge" : "an unfinished merge";
             throw new MergeException(
-                MergeError.Changed, $"the output holds {state} of another recipe or other sources ({difference}); --restart replaces it");
+                MergeError.Changed,
+                $"{_path}: the output holds {state} of another recipe or other sources ({difference}); only a restart replaces it");
         }
 
         if (restart && (before is not null || damaged))

@@ -69,11 +69,16 @@ internal sealed record PlanRecord
             case (JsonArray a, JsonArray b):
                 if (a.Count != b.Count)
                     return $"{path} had {a.Count} entries, now {b.Count}";
-                return a.Select((item, i) => Difference(item, b[i], $"{path}[{i}]")).FirstOrDefault(d => d is not null);
+                return a.Select((item, i) => Difference(item, b[i], $"{path}[{Index(item, b[i], i)}]")).FirstOrDefault(d => d is not null);
             default:
                 string was = before?.ToJsonString() ?? "nothing", isNow = now?.ToJsonString() ?? "nothing";
                 return was == isNow ? null : path == "recipe" ? "the recipe's text" : $"{path} was {was}, is {isNow}";
         }
+
+        // A file is named by its path, where that is the same.
+        static string Index(JsonNode? before, JsonNode? now, int i) =>
+            before is JsonObject a && now is JsonObject b && a["path"] is { } file && JsonNode.DeepEquals(file, b["path"])
+                ? $"'{file}'" : $"{i}";
     }
 }
 

@@ -65,7 +65,7 @@ internal sealed class MoePlanner
             ChatTemplate = null,
             SlicedLayers = null,
             ClassSettings = planner._layout.Settings(moe, JsonFile.Read(planner.Base.Input, "config.json")!),
-            Warnings = [.. recipe.Warnings, .. planner.Warnings()],
+            Warnings = [.. planner.Warnings()],
         };
     }
 

@@ -27,7 +27,6 @@ internal sealed class Planner
         _recipe = recipe;
         _options = options;
         _cancellation = cancellation;
-        _warnings.AddRange(recipe.Warnings);
         if (!MergeMethods.TryGet(recipe.MergeMethod, out var method))
         {
             throw new MergeException(

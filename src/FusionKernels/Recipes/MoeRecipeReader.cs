@@ -47,7 +47,7 @@ public static class MoeRecipeReader
                 ? RecipeReader.ReadChoice<MoeArchitecture>("architecture", architecture) : null,
             Dtype = Find("dtype")?.AsText("dtype"),
         };
-        return Recipe.For(Method) with { Moe = moe, Text = text, Warnings = reading.Warnings };
+        return Recipe.For(Method) with { Moe = moe, Text = text, Origin = name, Warnings = reading.Warnings };
 
         YamlNode? Find(string key) => MoeRecipeReader.Find(keys, key);
     }

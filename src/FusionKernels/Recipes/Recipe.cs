@@ -67,8 +67,14 @@ public sealed record Recipe
     /// <summary>The recipe's text as it was read; <c>null</c> when it was written in code, or changed since.</summary>
     public string? Text { get; init; }
 
-    /// <summary>Remarks of a lenient reading: keys that were ignored.</summary>
+    /// <summary>The file that it was read from, for messages; <c>null</c> when it was written in code.</summary>
+    public string? Origin { get; init; }
+
+    /// <summary>Remarks of a lenient reading: keys that were ignored, with file and line.</summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];
+
+    /// <summary>A remark about this recipe, after its file and its name where it has them.</summary>
+    internal string Remark(string message) => string.Join(": ", new[] { Origin, Name, message }.OfType<string>());
 
     /// <summary>An empty recipe for a method.</summary>
     public static Recipe For(string mergeMethod) => new() { MergeMethod = mergeMethod };

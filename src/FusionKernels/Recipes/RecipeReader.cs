@@ -62,7 +62,7 @@ public static class RecipeReader
     {
         ArgumentNullException.ThrowIfNull(text);
         var documents = YamlNode.Parse(text, name);
-        var recipes = documents.Select(root => ReadDocument(root, lenient)).ToArray();
+        var recipes = documents.Select(root => ReadDocument(root, lenient) with { Origin = name }).ToArray();
         int output = recipes.Length == 1 ? 0 : Array.FindIndex(recipes, r => r.Name is null);
         if (output < 0)
             throw documents[^1].Error("every document has a 'name'; the one that is written has none");
@@ -218,7 +218,7 @@ public static class RecipeReader
         {
             if (!Lenient)
                 throw at.Error(message);
-            Warnings.Add(message + "; ignored");
+            Warnings.Add(at.Error(message).Message + "; ignored");
         }
     }
 
