@@ -422,17 +422,26 @@ internal readonly unsafe partial struct PackedProduct<TLanes, T, TScalar>
         {
             for (int i = 0; i < _share && _lines > 0; i++)
             {
-                Prefetch(_data + (_at * _size));
-                if (_base != null)
-                    Prefetch(_base + (_at * _baseSize));
+                Touch(_at);
                 _at += _some;
                 if (_at < _length)
                     continue;
+
+                // Of elements that do not begin with a cache line, the last are in one that is not yet asked for.
+                Touch(_length - 1);
                 _at = 0;
                 _lines--;
                 _data += _stride * _size;
                 _base += _stride * _baseSize;
             }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private readonly void Touch(int element)
+        {
+            Prefetch(_data + (element * _size));
+            if (_base != null)
+                Prefetch(_base + (element * _baseSize));
         }
     }
 
