@@ -80,6 +80,28 @@ public class RecipeReaderTests
         Assert.That(recipe.Parameters["lambda"].Evaluate("x", 0), Is.EqualTo(0.5));
     }
 
+    [TestCase("{model: &a org/a, parameters: {weight: 1}}")]
+    [TestCase("{model: 'org/a', parameters: {weight: &w 0.3, density: 0.5}}")]
+    [TestCase("{model: org/a, parameters: {weight: [{filter: &f mlp, value: &v [1, 2]}, {filter: *f, value: *v}]}}")]
+    public void Anchors_may_stand_anywhere_in_flow_style(string model)
+    {
+        var recipe = RecipeReader.Parse($"merge_method: linear\nmodels: [{model}, {{model: b}}] # both\ndtype: float32\n");
+        Assert.That(recipe.Models.Select(m => m.Path), Is.EqualTo(new[] { "org/a", "b" }));
+        Assert.That((recipe.Models[0].Parameters.Count, recipe.Dtype), Is.EqualTo((model.Contains("density") ? 2 : 1, "float32")));
+    }
+
+    [Test]
+    public void A_key_that_begins_with_x_holds_what_is_repeated()
+    {
+        var recipe = RecipeReader.Parse("x-defaults: &usual {weight: 0.5}\n" + Minimal + "parameters: *usual");
+        Assert.That(recipe.Parameters["weight"].Evaluate("w", 0), Is.EqualTo(0.5));
+    }
+
+    [TestCase("---\n")]
+    [TestCase("---\n# the end\n---\n")]
+    public void A_document_separator_at_the_end_begins_no_document(string end) =>
+        Assert.That(RecipeReader.Parse("---\n" + Minimal + end).Models, Has.Count.EqualTo(1));
+
     [Test]
     public void A_recipe_written_in_code_survives_its_own_yaml()
     {
@@ -149,13 +171,17 @@ public class RecipeReaderTests
     [TestCase(Minimal + "parameters: {weight: []}", "'weight' is an empty list")]
     [TestCase(Minimal + "parameters: {weight: .nan}", "finite number")]
     [TestCase(Minimal + "parameters: {weight: 1e400}", "finite number")]
+    [TestCase(Minimal + "parameters: {weight: 010}", "finite number")]
+    [TestCase(Minimal + "parameters: {weight: -08}", "finite number")]
+    [TestCase("defaults: &d {weight: 1}\n" + Minimal + "parameters: *d", "begins with 'x-'")]
+    [TestCase("defaults: {d: &d {weight: 1}}\n" + Minimal + "parameters: *d", "begins with 'x-'")]
     [TestCase(Minimal + "parameters: {weight: 1e39}", "finite number")]
     [TestCase(Minimal + "parameters: {weight: [1, x]}", "list of finite numbers")]
     [TestCase(Minimal + "parameters: {weight: {filter: a}}", "needs 'value'")]
     [TestCase(Minimal + "parameters: {weight: {value: 1, flter: a}}", "not 'flter'")]
     [TestCase(Minimal + "dtype: float32\ndtype: float32", "stands twice")]
-    [TestCase("merge_method: linear\nmodels: *a", "r.yml:2: no value before this is called '&a'")]
-    [TestCase("merge_method: linear\nmodels: &a [*a]", "no value before this is called '&a'")]
+    [TestCase("merge_method: linear\nmodels: *a", "r.yml:2: '*a' repeats a value that nothing above calls '&a'")]
+    [TestCase("merge_method: linear\nmodels: &a [*a]", "nothing above calls '&a'")]
     [TestCase("merge_method: linear\n<<: 3", "'<<' stands for a map, or a list of maps")]
     [TestCase(Minimal + "<<: {paramters: {}}", "did you mean 'parameters'?")]
     [TestCase("merge_method: !x linear", "tags are not allowed")]

@@ -90,10 +90,10 @@ internal sealed class Planner
     // The base of a slice: its own, else the recipe's. In the form with slices it gives the layers that the slice lists for it.
     private PlannedSlice OpenSlice(RecipeSlice slice, int? layers, Func<string, Model> open)
     {
-        if (slice.Sources.GroupBy(m => m.Path).FirstOrDefault(g => g.Count() > 1) is { } twice)
-            throw new MergeException(MergeError.Recipe, $"the model '{twice.Key}' is listed twice");
+        if (slice.Sources.GroupBy(m => Spelt(m.Path)).FirstOrDefault(g => g.Count() > 1) is { } twice)
+            throw new MergeException(MergeError.Recipe, $"the model '{twice.Last().Path}' is listed twice");
         string? basePath = slice.BaseModel ?? _recipe.BaseModel;
-        RecipeModel? listed = slice.Sources.FirstOrDefault(m => m.Path == basePath);
+        RecipeModel? listed = slice.Sources.FirstOrDefault(m => basePath is not null && Spelt(m.Path) == Spelt(basePath));
         if (_method.Base == BaseUse.Required && basePath is null)
             throw new MergeException(MergeError.Recipe, $"{_method.Name} needs a 'base_model'");
         bool isOrigin = basePath is not null && _method.Base is BaseUse.Required or BaseUse.Optional;
@@ -130,6 +130,9 @@ internal sealed class Planner
                 : model;
         }
     }
+
+    // "a", "./a" and "a/" are one folder.
+    private static string Spelt(string path) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(path, "/"));
 
     // Names are checked against the method's own; a lenient run warns about what mergekit would ignore.
     private void CheckParameters()

@@ -208,10 +208,14 @@ public static class RecipeReader
             }
         }
 
+        // A key that begins with "x-" is the author's own: a place for anchors.
         public void RefuseUnknown(IReadOnlyList<(string Key, YamlNode Value)> keys, string[] known, string where)
         {
-            foreach (var (key, value) in keys.Where(k => !known.Contains(k.Key)))
-                Forgive(value, $"'{key}' is no key of {where}{Spelling.Suggest(key, known)}");
+            foreach (var (key, value) in keys.Where(k => !known.Contains(k.Key) && !k.Key.StartsWith("x-", StringComparison.Ordinal)))
+            {
+                string aside = value.HoldsAnchor ? "; a key for what is only repeated elsewhere begins with 'x-'" : "";
+                Forgive(value, $"'{key}' is no key of {where}{Spelling.Suggest(key, known)}{aside}");
+            }
         }
 
         private void Forgive(YamlNode at, string message)

@@ -13,11 +13,11 @@ public static class Spelling
         return nearest.Word is not null && nearest.Distance <= Math.Max(2, word.Length / 3) ? $" (did you mean '{nearest.Word}'?)" : "";
     }
 
-    // Levenshtein's edit distance, one row at a time; - and _ count as the same letter.
+    // Levenshtein's edit distance, one row at a time; - and _ count as the same letter, and so do a and A.
     private static int Distance(string a, string b)
     {
-        a = a.Replace('-', '_');
-        b = b.Replace('-', '_');
+        a = a.Replace('-', '_').ToLowerInvariant();
+        b = b.Replace('-', '_').ToLowerInvariant();
         var row = Enumerable.Range(0, b.Length + 1).ToArray();
         for (int i = 1; i <= a.Length; i++)
         {

@@ -16,6 +16,7 @@ internal sealed class YamlNode
     private const int MaxRepeated = 10_000;
     private readonly string _file;
     private readonly long _line;
+    private bool _isAnchored;
 
     private YamlNode(string file, long line)
     {
@@ -35,6 +36,10 @@ internal sealed class YamlNode
     /// <summary>The entries of a map in file order, or <c>null</c>.</summary>
     public IReadOnlyList<(string Key, YamlNode Value)>? Entries { get; private init; }
 
+    /// <summary>Whether it, or a value in it, has an anchor.</summary>
+    public bool HoldsAnchor => _isAnchored || Items?.Any(item => item.HoldsAnchor) == true
+        || Entries?.Any(entry => entry.Value.HoldsAnchor) == true;
+
     /// <summary>Values in it, itself among them; those that aliases repeat are counted each time.</summary>
     private int Count { get; init; } = 1;
 
@@ -51,7 +56,7 @@ internal sealed class YamlNode
             throw new MergeException(MergeError.Recipe, $"{file}: a recipe has at most {MaxBytes} bytes");
         try
         {
-            var parser = new Parser(new StringReader(text));
+            var parser = new Parser(new YamlScanner(new StringReader(text)));
             parser.Consume<StreamStart>();
             if (parser.Accept<StreamEnd>(out _))
                 throw new MergeException(MergeError.Recipe, $"{file}: the recipe is empty");
@@ -63,6 +68,9 @@ internal sealed class YamlNode
                 parser.Consume<DocumentEnd>();
             }
 
+            // A "---" after the last document begins none.
+            while (documents is [_, .., { Scalar: "", Quoted: false }])
+                documents.RemoveAt(documents.Count - 1);
             return documents;
         }
         catch (YamlException e)
@@ -84,7 +92,8 @@ internal sealed class YamlNode
 
     /// <summary>
     /// The scalar as a number; YAML 1.1's true, yes and on read as 1, false, no and off as 0. <c>null</c> when it is no
-    /// number, or one that fp32 cannot hold.
+    /// number, or one that fp32 cannot hold. Whole numbers with a leading 0 are octal in YAML 1.1 and decimal in 1.2, and
+    /// so none.
     /// </summary>
     public double? AsNumber()
     {
@@ -94,6 +103,8 @@ internal sealed class YamlNode
             return 1;
         if (Scalar is "false" or "False" or "FALSE" or "no" or "No" or "NO" or "off" or "Off" or "OFF")
             return 0;
+        if (Scalar.TrimStart('+', '-') is ['0', _, ..] digits && digits.All(char.IsAsciiDigit))
+            return null;
         return double.TryParse(Scalar, NumberStyles.Float, CultureInfo.InvariantCulture, out double value)
             && float.IsFinite((float)value) ? value : null;
     }
@@ -121,7 +132,8 @@ internal sealed class YamlNode
             }
 
             var value = ReadValue(level, line);
-            if (!anchor.IsEmpty)
+            value._isAnchored = !anchor.IsEmpty;
+            if (value._isAnchored)
                 _anchors[anchor] = value;
             return value;
         }
@@ -171,7 +183,7 @@ internal sealed class YamlNode
         private YamlNode Repeat(AnchorName alias, int level, long line)
         {
             if (!_anchors.TryGetValue(alias, out var value))
-                throw Error(line, $"no value before this is called '&{alias.Value}'");
+                throw Error(line, $"'*{alias.Value}' repeats a value that nothing above calls '&{alias.Value}'");
             ThrowIfDeep(level + value.Height - 1);
             _repeated += value.Count;
             return _repeated <= MaxRepeated ? value : throw Error(line, $"aliases repeat more than {MaxRepeated} values");
