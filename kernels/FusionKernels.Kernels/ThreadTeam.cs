@@ -30,6 +30,18 @@ public sealed class ThreadTeam : IDisposable
         }
     }
 
+    /// <summary>
+    /// How many threads work where so many are asked for: 0 is one per processor. More than four per processor, or 64,
+    /// gain nothing and only cost memory, so there are no more; what is computed does not depend on it.
+    /// </summary>
+    /// <param name="wanted">The number that is asked for, or 0.</param>
+    public static int Size(int wanted)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(wanted);
+        int processors = Environment.ProcessorCount;
+        return wanted == 0 ? processors : Math.Min(wanted, Math.Max(64, 4 * processors));
+    }
+
     /// <summary>Members of the team.</summary>
     public int Count => _threads.Length + 1;
 

@@ -36,7 +36,7 @@ public sealed record CheckpointDiff(
         ArgumentException.ThrowIfNullOrEmpty(left);
         ArgumentException.ThrowIfNullOrEmpty(right);
         ArgumentOutOfRangeException.ThrowIfNegative(threads);
-        int workers = threads == 0 ? Environment.ProcessorCount : threads;
+        int workers = ThreadTeam.Size(threads);
         return Task.Run(() => Run(left, right, workers, cancellation), cancellation);
     }
 

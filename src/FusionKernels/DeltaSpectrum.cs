@@ -50,7 +50,7 @@ public sealed record DeltaSpectrum(
         ArgumentException.ThrowIfNullOrEmpty(expert);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rank);
         ArgumentOutOfRangeException.ThrowIfNegative(threads);
-        int workers = threads == 0 ? Environment.ProcessorCount : threads;
+        int workers = ThreadTeam.Size(threads);
         return MeasureEach(basis, expert, rank, options ?? new SketchOptions(), workers, cancellation);
     }
 

@@ -9,7 +9,7 @@ public sealed record MergeOptions
     /// <summary>Where the kernels run; <c>null</c> is the CPU.</summary>
     public IKernelBackend? Backend { get; init; }
 
-    /// <summary>Worker threads; 0 is one per processor.</summary>
+    /// <summary>Worker threads, of which there are at most <see cref="ThreadTeam.Size"/>; 0 is one per processor.</summary>
     public int Threads { get; init; }
 
     /// <summary>Bytes of working memory beyond the largest tensor; 1 GiB by default.</summary>

@@ -29,6 +29,13 @@ public class UsageTests
         Tool.Run("merge", "recipe.yml", "out", option, value).AssertFails(ExitCodes.Usage, option, value);
 
     [Test]
+    public void More_threads_than_are_of_use_are_not_started()
+    {
+        string model = Path.Combine(Tool.Digits, "base");
+        Tool.Run("svd", model, Path.Combine(Tool.Digits, "expert_rot90"), "--threads", "2000000000").Succeeds();
+    }
+
+    [Test]
     public void An_unknown_option_is_named_where_arguments_are_missing_too() =>
         Tool.Run("merge", "--bogus").AssertFails(ExitCodes.Usage, "unknown option '--bogus'");
 

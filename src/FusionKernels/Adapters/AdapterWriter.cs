@@ -121,7 +121,7 @@ internal sealed unsafe class AdapterWriter
     /// <summary>Computes what no earlier run has, one module after the other.</summary>
     private OutputLayout Compute(OutputFolder folder)
     {
-        int threads = _options.Threads > 0 ? _options.Threads : Environment.ProcessorCount;
+        int threads = ThreadTeam.Size(_options.Threads);
         using var backend = new CpuBackend();
         using var team = new WorkerTeam(backend, threads, _cancellation);
         for (int i = 0; i < _plan.Modules.Count; i++)

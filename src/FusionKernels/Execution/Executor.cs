@@ -28,7 +28,7 @@ internal sealed class Executor : IDisposable
         IProgress<MergeProgress>? progress,
         CancellationToken cancellation)
     {
-        int threads = options.Threads > 0 ? options.Threads : Environment.ProcessorCount;
+        int threads = ThreadTeam.Size(options.Threads);
         var steps = plan.Steps;
         int chunkElements = steps.Append(plan).Min(p => ChunkElements(p, options, threads, backend));
         var contexts = new Dictionary<MergePlan, MergeContext>(steps.Count);

@@ -24,7 +24,7 @@ public sealed class SmileModel : IDisposable
     {
         _checkpoint = new SmileCheckpoint(path, options);
         IKernelBackend backend = options.Backend ?? (_ownBackend = new CpuBackend());
-        _team = new StreamTeam(backend, options.Threads > 0 ? options.Threads : Environment.ProcessorCount);
+        _team = new StreamTeam(backend, ThreadTeam.Size(options.Threads));
         _forward = new GatedForward(_team);
     }
 

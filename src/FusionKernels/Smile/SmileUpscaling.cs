@@ -194,7 +194,7 @@ internal sealed class SmileUpscaling
         if (measured.Length > 0)
         {
             using var backend = new CpuBackend();
-            int threads = _draft.Options.Threads > 0 ? _draft.Options.Threads : Environment.ProcessorCount;
+            int threads = ThreadTeam.Size(_draft.Options.Threads);
             using var team = new WorkerTeam(backend, threads, _draft.Cancellation);
             foreach (Layer layer in measured)
                 ChooseRanks(layer, team);
