@@ -73,6 +73,69 @@ public class ModelFilesTests
         Assert.That((await Merged(folder, stack.WithDtype("bfloat16"))).Warnings, Is.Empty);
     }
 
+    [Test]
+    public async Task Lists_with_an_entry_a_layer_are_those_of_the_layers_written()
+    {
+        using var folder = Stacks();
+        folder.Write("a", "config.json", """
+            {
+                "num_hidden_layers": 3, "layer_types": ["x", "y", "z"], "no_rope_layers": [1, null, 0],
+                "architectures": ["A", "B", "C"], "eos_token_id": [7, 8, 9], "sizes": [1, 2]
+            }
+            """);
+        folder.Write("b", "config.json", """
+            {
+                "text_config": {
+                    "num_hidden_layers": 2, "layer_types": ["u", "v"], "no_rope_layers": [5, 6]
+                }
+            }
+            """);
+        var (config, warnings) = await Merged(folder, Stack(("a", 0, 3), ("b", 1, 2), ("a", 1, 2)));
+        Assert.That(config["num_hidden_layers"]!.GetValue<int>(), Is.EqualTo(5));
+        string[] lists = ["layer_types", "no_rope_layers", "architectures", "eos_token_id", "sizes"];
+        Assert.That(lists.Select(name => config[name]!.ToJsonString()), Is.EqualTo(new[]
+        {
+            """["x","y","z","v","y"]""", "[1,null,0,6,null]", """["A","B","C"]""", "[7,8,9]", "[1,2]",
+        }));
+        Assert.That(warnings, Is.Empty);
+
+        // The other way round the donor's layers are those of its text model.
+        (config, _) = await Merged(folder, Stack(("b", 0, 2), ("a", 2, 3)));
+        Assert.That(
+            config["text_config"]!.ToJsonString(),
+            Is.EqualTo("""{"num_hidden_layers":3,"layer_types":["u","v","z"],"no_rope_layers":[5,6,0]}"""));
+    }
+
+    [Test]
+    public async Task What_the_slices_leave_open_in_the_config_is_warned_of()
+    {
+        using var folder = Stacks();
+        const string Layers = "\"num_hidden_layers\": 3, \"mlp_only_layers\": [0, 1, 2]";
+        folder.Write("a", "config.json", $$"""{{{Layers}}, "layer_types": ["x", "y", "z"]}""");
+        folder.Write("b", "config.json", """{"num_hidden_layers": 2}""");
+        var (config, warnings) = await Merged(folder, Stack(("a", 0, 3), ("b", 1, 2)));
+        Assert.That(config["layer_types"]!.AsArray(), Has.Count.EqualTo(3));
+        Assert.That(warnings, Is.EqualTo(new[]
+        {
+            "config.json: 'layer_types' is still that of a, not of the 4 layers written: b has no such list",
+            "config.json: 'mlp_only_layers' gives numbers of layers, and still those of a",
+        }));
+        Assert.That((await Merged(folder, Stack(("a", 0, 3)))).Warnings, Is.Empty);
+
+        folder.Write("b", "config.json", """{"num_hidden_layers": 2, "layer_types": ["x", "v"]}""");
+        var average = Recipe.For("linear").AddSlice(
+            new RecipeModel("a") { Layers = (0, 2) }, new RecipeModel("b") { Layers = (0, 2) }).With("weight", 1);
+        Assert.That((await Merged(folder, average)).Warnings, Has.Some.EqualTo(
+            "config.json: 'layer_types' of layer 1 is \"y\" and \"v\" in what it is merged from; the first stands"));
+    }
+
+    private static TemporaryModels Stacks()
+    {
+        MemoryTensor[] Of(int layers) =>
+            [.. Enumerable.Range(0, layers).Select(i => ToyModels.F32($"model.layers.{i}.w", [1], [i]))];
+        return new TemporaryModels(new Dictionary<string, MemoryTensor[]> { ["a"] = Of(3), ["b"] = Of(2) });
+    }
+
     private static TemporaryModels Dtypes()
     {
         string[] names = ["model.layers.0.w", "model.layers.1.w"];

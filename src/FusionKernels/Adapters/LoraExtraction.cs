@@ -8,7 +8,6 @@ using FusionKernels.Models.Lora;
 using FusionKernels.Planning;
 using FusionKernels.Recipes;
 using FusionKernels.Safetensors;
-using FusionKernels.Tokenizers;
 
 namespace FusionKernels.Adapters;
 
@@ -238,7 +237,7 @@ public sealed class LoraExtraction
 
     private string? TaskType()
     {
-        string? name = JsonFile.Read(_expert, "config.json")?["architectures"]?[0]?.ToString();
+        string? name = ModelConfig.Read(_expert)?["architectures"]?[0]?.ToString();
         return Tasks.FirstOrDefault(t => name?.EndsWith(t.Ending, StringComparison.Ordinal) == true).Task;
     }
 

@@ -25,7 +25,7 @@ internal static class ModelFiles
 
     /// <summary>Every name that a merge may write besides shards and index.</summary>
     public static IEnumerable<string> Names =>
-        [OutputConfig.FileName, CardFile, LoraConfig.FileName, RecipeFile, MoeRecipeFile, .. Tokenizer.FileNames, .. Copied];
+        [ModelConfig.FileName, CardFile, LoraConfig.FileName, RecipeFile, MoeRecipeFile, .. Tokenizer.FileNames, .. Copied];
 
     /// <summary>The files of a plan's output, by name.</summary>
     /// <exception cref="MergeException">A file of the donor is not what its name says.</exception>
@@ -34,7 +34,7 @@ internal static class ModelFiles
         var donor = plan.Donor.Input;
         var files = new List<(string, byte[])>();
         if (plan.Config.Json is { } config)
-            files.Add((OutputConfig.FileName, JsonFile.Write(config)));
+            files.Add((ModelConfig.FileName, JsonFile.Write(config)));
         files.AddRange(TokenizerFiles(plan));
         files.AddRange(donor.ReadFiles(Copied));
         files.Add((plan.Recipe.Moe is null ? RecipeFile : MoeRecipeFile, Encoding.UTF8.GetBytes(plan.Recipe.ToYaml())));

@@ -64,7 +64,7 @@ internal sealed class MoePlanner
             Tokenizer = null,
             ChatTemplate = null,
             SlicedLayers = null,
-            ClassSettings = planner._layout.Settings(moe, JsonFile.Read(planner.Base.Input, "config.json")!),
+            ClassSettings = planner._layout.Settings(moe, ModelConfig.Read(planner.Base.Input)!),
             Warnings = [.. planner.Warnings()],
         };
     }
@@ -78,7 +78,7 @@ internal sealed class MoePlanner
 
     // The models' own files say what they are; a mixture of models that do not is a guess.
     private static string Type(PlannedModel model) =>
-        JsonFile.Read(model.Input, "config.json")?["model_type"]?.ToString() ?? throw new MergeException(
+        ModelConfig.Read(model.Input)?["model_type"]?.ToString() ?? throw new MergeException(
             MergeError.Models, $"{model.Path}: a mixture needs a config.json with 'model_type' in every model");
 
     // In the order of the base's tensors: the gate projection of a layer's MLP brings all that its experts are.

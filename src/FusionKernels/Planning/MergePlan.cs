@@ -82,11 +82,13 @@ internal sealed class MergePlan
     /// <exception cref="MergeException">The donor's is no JSON object.</exception>
     public OutputConfig Config => field ??= new OutputConfig(this);
 
-    /// <summary>Layers of the output when slices decide them, or <c>null</c>.</summary>
-    public required int? SlicedLayers { get; init; }
+    /// <summary>
+    /// For each layer of the output, the layers that it is merged from when slices decide them, or <c>null</c>.
+    /// </summary>
+    public required IReadOnlyList<IReadOnlyList<SourceLayer>>? SlicedLayers { get; init; }
 
-    /// <summary>What a careful user should know.</summary>
-    public required IReadOnlyList<string> Warnings { get; init; }
+    /// <summary>What a careful user should know, of the output's config too.</summary>
+    public required IReadOnlyList<string> Warnings { get => [.. field, .. Config.Warnings]; init; }
 
     private IEnumerable<Model> Inputs => Models.Concat(Base is null ? [] : [Base]).Select(m => m.Input);
 }

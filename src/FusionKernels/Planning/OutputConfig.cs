@@ -1,50 +1,98 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using FusionKernels.Safetensors;
-using FusionKernels.Tokenizers;
 
 namespace FusionKernels.Planning;
 
 /// <summary>The output's config.json: the donor's, but for what the tensors written, or their class, contradict.</summary>
 internal sealed class OutputConfig
 {
-    /// <summary>The file's name.</summary>
-    public const string FileName = "config.json";
-
     private static readonly string[] DtypeKeys = ["dtype", "torch_dtype"];
-    private static readonly string[] LayerKeys = ["num_hidden_layers", "n_layer", "n_layers", "num_layers"];
+    private readonly MergePlan _plan;
+    private readonly List<string> _warnings = [];
 
     /// <summary>Edits the config of a plan's donor.</summary>
     /// <exception cref="MergeException">It is no JSON object.</exception>
     public OutputConfig(MergePlan plan)
     {
-        Json = JsonFile.Read(plan.Donor.Input, FileName) ?? (plan.ClassSettings.Count > 0 ? [] : null);
+        _plan = plan;
+        Json = ModelConfig.Read(plan.Donor.Input) ?? (plan.ClassSettings.Count > 0 ? [] : null);
         if (Json is not null)
-            Edit(Json, plan);
+            Edit(Json);
     }
 
     /// <summary>What it says; <c>null</c> where the donor has none.</summary>
     public JsonObject? Json { get; }
 
+    /// <summary>What of it a careful user should know.</summary>
+    public IReadOnlyList<string> Warnings => _warnings;
+
     // Ids of special tokens are the tokenizer's.
-    private static void Edit(JsonObject config, MergePlan plan)
+    private void Edit(JsonObject config)
     {
-        if (DtypeOf(plan) is { } dtype)
+        if (DtypeOf(_plan) is { } dtype)
             SetDtype(config, Elements.NameOf(dtype));
-        if (plan.Vocabulary is { } rows && config.ContainsKey("vocab_size"))
+        if (_plan.Vocabulary is { } rows && config.ContainsKey("vocab_size"))
             config["vocab_size"] = rows;
-        if (plan.SlicedLayers is { } layers && LayerKeys.FirstOrDefault(config.ContainsKey) is { } key)
-            config[key] = layers;
-        if (config["tie_word_embeddings"]?.GetValueKind() == JsonValueKind.True && plan.UntiedHead)
+        if (_plan.SlicedLayers is { } layers)
+            SetLayers(config, layers);
+        if (config["tie_word_embeddings"]?.GetValueKind() == JsonValueKind.True && _plan.UntiedHead)
             config["tie_word_embeddings"] = false;
-        if (plan.Tokenizer is { } tokenizer && JsonFile.Read(tokenizer.Donor, FileName) is { } other)
+        if (_plan.Tokenizer is { } tokenizer && ModelConfig.Read(tokenizer.Donor) is { } other)
         {
             foreach (var (name, id) in other.Where(p => p.Key.EndsWith("_token_id", StringComparison.Ordinal)))
                 config[name] = id?.DeepClone();
         }
 
-        foreach (var (name, value) in plan.ClassSettings)
+        foreach (var (name, value) in _plan.ClassSettings)
             config[name] = value?.DeepClone();
+    }
+
+    // A list with an entry a layer is made of the entries of those layers that the output's are.
+    private void SetLayers(JsonObject config, IReadOnlyList<IReadOnlyList<SourceLayer>> layers)
+    {
+        var configs = layers.SelectMany(sources => sources).Select(s => s.Model).Distinct()
+            .ToDictionary(model => model, model => ModelConfig.Read(model.Input));
+        foreach (var (part, key, count) in ModelConfig.Stacks(config).ToArray())
+        {
+            string[] names = [.. ModelConfig.ListsOverLayers(part, count).Select(l => l.Key)];
+            foreach (string name in names)
+                SetList(part, name, layers, configs.ToDictionary(c => c.Key, c => ListOf(c.Value, name)));
+            bool moved = layers.Count != count || layers.Where((sources, i) => sources.Any(s => s.Layer != i)).Any();
+            foreach (string name in moved ? ModelConfig.ListsOfLayers(part, count) : [])
+                _warnings.Add($"{ModelConfig.FileName}: '{name}' gives numbers of layers, and still those of {_plan.Donor.Path}");
+            part[key] = layers.Count;
+        }
+
+        static JsonArray? ListOf(JsonObject? config, string name) => config is null ? null
+            : ModelConfig.Stacks(config).SelectMany(s => ModelConfig.ListsOverLayers(s.Part, s.Layers))
+                .FirstOrDefault(l => l.Key == name).Value;
+    }
+
+    private void SetList(
+        JsonObject part,
+        string name,
+        IReadOnlyList<IReadOnlyList<SourceLayer>> layers,
+        Dictionary<PlannedModel, JsonArray?> lists)
+    {
+        if (layers.SelectMany(sources => sources).FirstOrDefault(s => s.Layer >= (lists[s.Model]?.Count ?? 0)) is { } gap)
+        {
+            _warnings.Add(
+                $"{ModelConfig.FileName}: '{name}' is still that of {_plan.Donor.Path}, not of the {layers.Count} layers written: "
+                + $"{gap.Model.Path} has no such list");
+            return;
+        }
+
+        var entries = layers.Select(sources => sources.Select(s => lists[s.Model]![s.Layer]).ToArray()).ToArray();
+        int odd = Array.FindIndex(entries, e => !e.All(other => JsonNode.DeepEquals(e[0], other)));
+        if (odd >= 0)
+        {
+            _warnings.Add(
+                $"{ModelConfig.FileName}: '{name}' of layer {odd} is {string.Join(" and ", entries[odd].Select(e => e?.ToJsonString()))} "
+                + "in what it is merged from; the first stands");
+        }
+
+        part[name] = new JsonArray([.. entries.Select(e => e[0]?.DeepClone())]);
     }
 
     // The recipe's, else that of most elements where the donor has another one; a donor knows best what its own is.

@@ -40,13 +40,13 @@ internal sealed record OutputSlot(string Name, double T, PlannedSlice Slice, Slo
         int start = 0;
         foreach (var slice in slices)
         {
-            var places = Sources(slice).SelectMany(source => source.Model.Input.Tensors.Select(t => TensorNames.Block(t.Name)).OfType<TensorNames.Place>()
+            var places = slice.All.SelectMany(source => source.Model.Input.Tensors.Select(t => TensorNames.Block(t.Name)).OfType<TensorNames.Place>()
                 .Select(p => new SlotLayer(p.Stack, p.Layer - source.FirstLayer, p.Within))).Distinct().ToLookup(p => p.Index, p => p.Within);
             for (int i = 0; i < slice.Layers; i++)
             {
                 if (!places.Contains(i))
                 {
-                    var first = Sources(slice).First();
+                    var first = slice.All.First();
                     throw new MergeException(MergeError.Models, $"{first.Model.Path}: has no layer {first.FirstLayer + i}");
                 }
 
@@ -65,10 +65,8 @@ internal sealed record OutputSlot(string Name, double T, PlannedSlice Slice, Slo
 
     private static double Position(int index, int layers) => layers == 1 ? 1 : index / (double)(layers - 1);
 
-    private static IEnumerable<SliceSource> Sources(PlannedSlice slice) => slice.Origin is null ? slice.Sources : [slice.Origin, .. slice.Sources];
-
     private static IEnumerable<string> Names(PlannedSlice slice) =>
-        Sources(slice).SelectMany(s => s.Model.Input.Tensors).Select(t => t.Name).Distinct();
+        slice.All.SelectMany(s => s.Model.Input.Tensors).Select(t => t.Name).Distinct();
 }
 
 /// <summary>A renumbered tensor's place.</summary>

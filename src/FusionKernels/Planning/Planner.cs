@@ -235,7 +235,7 @@ internal sealed class Planner
             ChatTemplate = _recipe.ChatTemplate is { } template
                 ? ChatTemplate.Of(template, _models.Values.Select(m => m.Input)) : null,
             ClassSettings = draft.ClassSettings,
-            SlicedLayers = slices[0].Layers is null ? null : slices.Sum(s => s.Layers),
+            SlicedLayers = slices[0].Layers is null ? null : [.. slices.SelectMany(s => s.SourceLayers)],
             Warnings = _warnings,
         };
     }

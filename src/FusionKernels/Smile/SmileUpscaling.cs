@@ -6,7 +6,6 @@ using FusionKernels.Kernels.Cpu;
 using FusionKernels.Models;
 using FusionKernels.Planning;
 using FusionKernels.Safetensors;
-using FusionKernels.Tokenizers;
 
 namespace FusionKernels.Smile;
 
@@ -54,7 +53,7 @@ internal sealed class SmileUpscaling
         _draft = draft;
         if (draft.Models.Count == 0)
             throw new MergeException(MergeError.Recipe, "smile needs at least one model besides the base");
-        _modelType = JsonFile.Read(draft.Base!.Input, "config.json")?["model_type"]?.ToString() ?? "";
+        _modelType = ModelConfig.Read(draft.Base!.Input)?["model_type"]?.ToString() ?? "";
         PlannedTensor[] merged = [.. draft.Tensors.Where(t => !t.IsCopy)];
         string layout = One(merged, "layout", t => t.Parameters["layout"].Word) ?? "auto";
         _layout = layout == SmileLayout.CausalLm.Name || (layout == "auto" && Classes.ContainsKey(_modelType))
