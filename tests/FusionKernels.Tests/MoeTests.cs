@@ -22,11 +22,11 @@ public sealed class MoeTests : IDisposable
 
     public void Dispose() => _models.Dispose();
 
-    private static IEnumerable<(string, long[])> Dense()
+    private static IEnumerable<(string, long[])> Dense(int layers = 2)
     {
         yield return ("model.embed_tokens.weight", [10, 6]);
         yield return ("model.norm.weight", [6]);
-        for (int layer = 0; layer < 2; layer++)
+        for (int layer = 0; layer < layers; layer++)
         {
             yield return ($"model.layers.{layer}.input_layernorm.weight", [6]);
             yield return ($"model.layers.{layer}.self_attn.q_proj.weight", [6, 6]);
@@ -158,6 +158,23 @@ public sealed class MoeTests : IDisposable
         Assert.That(error.Kind, Is.EqualTo(kind), error.Message);
         Assert.That(error.Message, Does.Contain(message).And.Not.Contain("\n"));
         Assert.That(Directory.Exists(_models["out"]), Is.False);
+    }
+
+    [Test]
+    public async Task An_expert_of_more_layers_than_the_base_is_refused()
+    {
+        var (low, tall) = (ToyModels.Family(0, [.. Dense()]), ToyModels.Family(1, [.. Dense(3)]));
+        using var folder = new TemporaryModels(new Dictionary<string, MemoryTensor[]>
+        {
+            ["base"] = low["base"],
+            ["m0"] = tall["m0"],
+        });
+        foreach (string model in new[] { "base", "m0" })
+            folder.Write(model, "config.json", """{"model_type": "llama"}""");
+        var recipe = MoeRecipeReader.Parse(One + "gate_mode: random\nexperts_per_token: 1");
+        var error = (await Assert.ThrowsAsync<MergeException>(
+            () => Merge.RunAsync(recipe, folder["out"], new MergeOptions { ModelRoot = folder.Root })))!;
+        Assert.That(error.Message, Is.EqualTo("m0: has 3 layers, the base 'base' 2"));
     }
 
     private void Types(string type)

@@ -71,6 +71,52 @@ public class PlannerTests
         Assert.That(Refusal(recipe, Models([Weight]), MergeError.Recipe), Is.EqualTo("a slice lists no source"));
     }
 
+    [TestCase("""{"hidden_size": 8}""", """{"hidden_size": 9}""")]
+    [TestCase("""{"hidden_size": 8}""", """{"text_config": {"hidden_size": 9}}""")]
+    [TestCase("""{"n_embd": 8}""", """{"n_embd": 9}""")]
+    public void Models_of_different_widths_are_refused(string first, string second)
+    {
+        var stack = Recipe.For("passthrough").AddSlice(new RecipeModel("m0") { Layers = (0, 1) })
+            .AddSlice(new RecipeModel("m1") { Layers = (0, 1) });
+        foreach (var recipe in new[] { stack, Linear("m0").WithBase("m1") })
+        {
+            var error = Assert.Throws<MergeException>(() => Planned(recipe, first, second))!;
+            Assert.That(error.Kind, Is.EqualTo(MergeError.Models));
+            Assert.That(error.Message, Does.StartWith("config.json: '").And.Contain("is 8 in m0 and 9 in m1"));
+            Assert.That(Planned(recipe, first, second, lenient: true).Warnings, Has.One.Contain("is 8 in m0"));
+        }
+    }
+
+    [TestCase("\"num_attention_heads\": 4", "\"num_attention_heads\": 8", "4", "8")]
+    [TestCase("\"model_type\": \"llama\"", "\"model_type\": \"mistral\"", "\"llama\"", "\"mistral\"")]
+    [TestCase("\"rope_theta\": 10000.0", "\"rope_theta\": 1e6", "10000.0", "1e6")]
+    [TestCase("\"num_hidden_layers\": 1", "\"num_hidden_layers\": 2", "1", "2")]
+    public void Configs_by_which_equal_tensors_mean_something_else_are_warned_of(
+        string first, string second, string value, string other) => Assert.That(
+        Planned(Linear("m0", "m1"), $"{{{first}}}", $"{{{second}}}").Warnings,
+        Is.EqualTo(new[] { $"config.json: '{first.Split('"')[1]}' is {value} in m0 and {other} in m1" }));
+
+    [TestCase("{}", """{"num_attention_heads": 8}""")]
+    [TestCase("""{"rope_theta": 10000.0, "rope_scaling": null}""", """{"rope_theta": 10000, "hidden_size": 8}""")]
+    public void Configs_that_say_the_same_or_nothing_agree(string first, string second) =>
+        Assert.That(Planned(Linear("m0", "m1"), first, second).Warnings, Is.Empty);
+
+    [Test]
+    public void A_broken_config_is_refused_when_planned() => Assert.That(
+        () => Planned(Linear("m0", "m1"), "{}", "{broken"),
+        Throws.TypeOf<MergeException>().With.Message.EndsWith("config.json: no JSON object"));
+
+    private static MergePlan Planned(Recipe recipe, string first, string second, bool lenient = false)
+    {
+        using var folder = new TemporaryModels(Models([], [Weight], [Weight]));
+        folder.Write("m0", "config.json", first);
+        folder.Write("m1", "config.json", second);
+        using var open = new OpenModels(new MergeOptions { ModelRoot = folder.Root });
+        var plan = Planner.Plan(recipe, new MergeOptions { Lenient = lenient }, open.Open);
+        Assert.That(plan.Config.Json, Is.Not.Null, "read while the files are there");
+        return plan;
+    }
+
     [Test]
     public void An_average_whose_weights_cancel_is_warned_about()
     {

@@ -81,9 +81,24 @@ internal sealed class MoePlanner
         ModelConfig.Read(model.Input)?["model_type"]?.ToString() ?? throw new MergeException(
             MergeError.Models, $"{model.Path}: a mixture needs a config.json with 'model_type' in every model");
 
+    // Layers that an expert has beyond the base's would be lost.
+    private void RefuseTaller()
+    {
+        int layers = Layers(Base);
+        if (_models.Values.FirstOrDefault(m => Layers(m) > layers) is { } taller)
+        {
+            throw new MergeException(
+                MergeError.Models, $"{taller.Path}: has {Layers(taller)} layers, the base '{Base.Path}' {layers}");
+        }
+
+        static int Layers(PlannedModel model) => model.Input.Tensors.Select(t => TensorNames.Block(t.Name))
+            .Where(place => place?.Within == Gate).Select(place => place!.Layer + 1).DefaultIfEmpty().Max();
+    }
+
     // In the order of the base's tensors: the gate projection of a layer's MLP brings all that its experts are.
     private void PlanTensors()
     {
+        RefuseTaller();
         foreach (var tensor in Base.Input.Tensors)
         {
             var place = TensorNames.Block(tensor.Name);

@@ -10,7 +10,9 @@ internal static class ModelConfig
     /// <summary>The file's name.</summary>
     public const string FileName = "config.json";
 
-    private static readonly string[] LayerKeys = ["num_hidden_layers", "n_layer", "n_layers", "num_layers"];
+    /// <summary>Names of the number of layers.</summary>
+    public static readonly string[] LayerKeys = ["num_hidden_layers", "n_layer", "n_layers", "num_layers"];
+
     private static readonly string[] TextModels = ["text_config", "llm_config", "language_config"];
 
     /// <summary>A model's config; <c>null</c> where it has none.</summary>

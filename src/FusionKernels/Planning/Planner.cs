@@ -194,6 +194,7 @@ internal sealed class Planner
         _warnings.AddRange(_method.Warnings(tensors.Values.Where(t => !t.IsCopy)));
         if (MixedDtypes(tensors.Values) is { } mixed)
             _warnings.Add(mixed);
+        _warnings.AddRange(ModelAgreement.Warnings(_models.Values, _recipe, _options.Lenient));
         var draft = _method.Arrange(new MergeDraft
         {
             Base = _recipe.BaseModel is null ? null : _models[_recipe.BaseModel],
