@@ -38,9 +38,24 @@ public sealed class ModelToolTests : IDisposable
         var dry = Tool.Run([.. draw, "--print-yaml", "--dry-run", "--write-yaml", _folder["stack.yml"]]).Succeeds();
         Assert.That(Directory.Exists(_folder["stack"]), Is.False);
         Assert.That(dry.Out, Is.EqualTo(File.ReadAllText(_folder["stack.yml"])));
+        var json = Tool.Run([.. draw, "--print-yaml", "--dry-run", "--json"]).Succeeds();
+        Assert.That(json.Json.GetProperty("recipe").GetString(), Is.EqualTo(dry.Out));
+        Assert.That(Tool.Run([.. draw, "--dry-run", "--json"]).Succeeds().Out, Is.EqualTo(json.Out));
         Tool.Run(draw).Succeeds();
         Tool.Run("merge", _folder["stack.yml"], _folder["merged"], "--model-root", Llama).Succeeds();
         Assert.That(Bytes("stack"), Is.EqualTo(Bytes("merged")));
+    }
+
+    [Test]
+    public void Layershuffle_leaves_a_file_alone_that_holds_another_recipe()
+    {
+        string file = _folder.Write("mine.yml", "mine");
+        string[] draw = ["layershuffle", _folder["no"], "-m", "base", "-m", "expert", "--model-root", Llama, "--dry-run"];
+        Tool.Run([.. draw, "--write-yaml", file]).AssertFails(ExitCodes.CannotCreate, file);
+        Assert.That(File.ReadAllText(file), Is.EqualTo("mine"));
+        File.Delete(file);
+        Tool.Run([.. draw, "--write-yaml", file]).Succeeds();
+        Tool.Run([.. draw, "--write-yaml", file]).Succeeds();
     }
 
     [Test]

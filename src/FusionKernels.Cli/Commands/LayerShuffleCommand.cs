@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text.Json.Nodes;
 using FusionKernels.Recipes;
 
 namespace FusionKernels.Cli.Commands;
@@ -23,7 +24,7 @@ internal sealed class LayerShuffleCommand : RecipeCommand
 
     private readonly Option<bool> _half = new("--fp16") { Description = "Write float16" };
 
-    private readonly Option<bool> _printYaml = new("--print-yaml") { Description = "Write the recipe to stdout" };
+    private readonly Option<bool> _printYaml = new("--print-yaml") { Description = "Write the recipe to stdout; with --json, a line of JSON that holds it" };
 
     private readonly Option<string> _writeYaml = new("--write-yaml")
     {
@@ -51,10 +52,21 @@ internal sealed class LayerShuffleCommand : RecipeCommand
         var recipe = LayerShuffle.Draw([.. models.Zip(weights)], parsed.GetValue(_fullRandom), options);
         if (parsed.GetValue(_half))
             recipe = recipe.WithDtype("float16");
+        bool isDryRun = parsed.GetValue(_dryRun);
         if (parsed.GetValue(_writeYaml) is { } file)
-            File.WriteAllText(file, recipe.ToYaml());
-        if (parsed.GetValue(_printYaml))
+            Write(file, recipe.ToYaml());
+        if (terminal.Json && (isDryRun || parsed.GetValue(_printYaml)))
+            terminal.WriteJson(new JsonObject { ["event"] = "recipe", ["recipe"] = recipe.ToYaml() });
+        else if (parsed.GetValue(_printYaml))
             terminal.Out.Write(recipe.ToYaml());
-        return parsed.GetValue(_dryRun) ? null : recipe;
+        return isDryRun ? null : recipe;
+    }
+
+    // The same command may run again, to go on with its merge; anything else that is there is someone's work.
+    private static void Write(string file, string yaml)
+    {
+        if (Path.Exists(file) && !(File.Exists(file) && File.ReadAllText(file) == yaml))
+            throw new MergeException(MergeError.Output, $"--write-yaml {file}: is there already, and holds something else");
+        File.WriteAllText(file, yaml);
     }
 }
