@@ -123,6 +123,7 @@ public static class Merge
             [
                 .. plan.Recipe.Warnings,
                 .. plan.Steps.Append(plan).SelectMany(p => p.Warnings.Select(p.Recipe.Remark)),
+                .. folder.Warnings,
                 .. DeviceFailure.Warnings(executor.DeviceFailures),
             ],
         };

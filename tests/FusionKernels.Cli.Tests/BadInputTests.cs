@@ -113,6 +113,23 @@ public sealed class BadInputTests : IDisposable
     }
 
     [Test]
+    public void A_file_of_the_output_that_was_changed_stays_so_until_a_restart()
+    {
+        string[] arguments = ["merge", Tool.Recipe("average"), _folder["out"], "--model-root", Tool.Digits];
+        Tool.Run(arguments).Succeeds();
+        string card = _folder["out/README.md"], weights = _folder["out/model.safetensors"];
+        byte[] written = File.ReadAllBytes(weights);
+        _folder.Write("out/README.md", "mine");
+        Assert.That(Tool.Run(arguments).Succeeds().Error, Does.Contain($"warning: {card}: was changed"));
+        File.Delete(weights);
+        Assert.That(Tool.Run(arguments).Succeeds().Error, Does.Contain($"warning: {card}: was changed"));
+        Assert.That(File.ReadAllText(card), Is.EqualTo("mine"));
+        Assert.That(File.ReadAllBytes(weights), Is.EqualTo(written));
+        Assert.That(Tool.Run([.. arguments, "--restart"]).Succeeds().Error, Is.Empty);
+        Assert.That(File.ReadAllText(card), Is.Not.EqualTo("mine"));
+    }
+
+    [Test]
     public void An_input_that_changed_since_the_merge_is_named()
     {
         string model = _folder["model/model.safetensors"];

@@ -79,6 +79,7 @@ internal sealed unsafe class AdapterWriter
                 .. _plan.Warnings,
                 .. folder.Finished[AdapterPlan.WeightsFile].NonFinite.Select(
                     found => $"{found.Key}: {found.Value} elements are NaN or infinite"),
+                .. folder.Warnings,
             ],
         };
     }

@@ -35,6 +35,15 @@ internal sealed class OutputFolder : IDisposable
     /// <summary>Whether an earlier run finished the whole merge.</summary>
     public bool IsComplete { get; private set; }
 
+    /// <summary>
+    /// Small files of a finished merge that were changed since. They are someone's work, and stay as they are.
+    /// </summary>
+    private string[] Changed { get; set; } = [];
+
+    /// <summary>A line for each file of the output that stays as someone changed it.</summary>
+    public IEnumerable<string> Warnings =>
+        Changed.Select(name => $"{Path.Combine(_path, name)}: was changed since it was written, and stays so; only a restart replaces it");
+
     /// <summary>Takes the output for a plan: empty, or left by a run of the same plan.</summary>
     /// <param name="store">The output.</param>
     /// <param name="path">The output as messages name it.</param>
@@ -139,7 +148,8 @@ internal sealed class OutputFolder : IDisposable
 
         void Put(string name, byte[] bytes)
         {
-            _store.WriteAll(name, bytes);
+            if (!Changed.Contains(name))
+                _store.WriteAll(name, bytes);
             records[name] = new FileRecord(bytes.Length, Crc32C.Of(bytes));
         }
     }
@@ -188,6 +198,12 @@ internal sealed class OutputFolder : IDisposable
             (unfinished, finished) = (null, null);
         }
 
+        Changed =
+        [
+            .. (finished?.Files ?? new Dictionary<string, FileRecord>())
+                .Where(f => f.Key != OutputLayout.IndexFileName && _store.Exists(f.Key) && !IsIntact(f.Key, f.Value))
+                .Select(f => f.Key),
+        ];
         if (unfinished is not null)
         {
             foreach (var shard in Journal())
@@ -197,7 +213,7 @@ internal sealed class OutputFolder : IDisposable
         {
             foreach (var shard in finished.Shards)
                 Keep(layout, shard);
-            IsComplete = Finished.Count == layout.Shards.Count && finished.Files.All(f => IsIntact(f.Key, f.Value));
+            IsComplete = Finished.Count == layout.Shards.Count && finished.Files.All(f => Changed.Contains(f.Key) || IsIntact(f.Key, f.Value));
         }
 
         if (!IsComplete && unfinished is null)
