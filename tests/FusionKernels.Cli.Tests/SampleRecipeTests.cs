@@ -48,7 +48,7 @@ public sealed class SampleRecipeTests : IDisposable
     {
         string[] comments = [.. File.ReadLines(Recipe(name)).TakeWhile(line => line.StartsWith('#'))];
         Assert.That(comments, Has.Length.GreaterThan(1));
-        string command = $"#   fusion merge samples/recipes/{name}.yml merged --model-root samples/digits";
+        string command = $"#   fusion merge samples/recipes/{name}.yml merged/{name} --model-root samples/digits";
         Assert.That(comments[^1], Does.StartWith(command));
     }
 
