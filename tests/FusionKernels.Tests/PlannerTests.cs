@@ -117,6 +117,32 @@ public class PlannerTests
         return plan;
     }
 
+    [TestCase("weight", "laiers", " (did you mean 'layers'?)")]
+    [TestCase("density", "bias", "")]
+    public void A_filter_that_is_in_no_name_is_warned_of_once(string parameter, string filter, string suggestion)
+    {
+        string idle = $"{parameter}: [{{filter: {filter}, value: 0.5}}, {{filter: layers, value: 1}}, {{value: 1}}]";
+        var recipe = RecipeReader.Parse(
+            $"""
+            merge_method: ties
+            base_model: base
+            slices:
+            - sources:
+              - {"{model: base, layer_range: [0, 1]}"}
+              - model: m0
+                layer_range: [0, 1]
+                parameters:
+                  {idle}
+              parameters:
+                {idle}
+            parameters:
+              lambda: [{"{filter: '*', value: 1}"}]
+              {(parameter == "weight" ? idle : "weight: 1")}
+            """);
+        Assert.That(Warnings(recipe, Models([Weight], [Weight])), Is.EqualTo(
+            new[] { $"'{parameter}': no tensor's name contains '{filter}'{suggestion}" }));
+    }
+
     [Test]
     public void An_average_whose_weights_cancel_is_warned_about()
     {

@@ -192,6 +192,7 @@ internal sealed class Planner
 
         RefuseIntermediates(tensors.Values, _options);
         _warnings.AddRange(_method.Warnings(tensors.Values.Where(t => !t.IsCopy)));
+        _warnings.AddRange(IdleFilters(tensors.Values));
         if (MixedDtypes(tensors.Values) is { } mixed)
             _warnings.Add(mixed);
         _warnings.AddRange(ModelAgreement.Warnings(_models.Values, _recipe, _options.Lenient));
@@ -239,6 +240,19 @@ internal sealed class Planner
             SlicedLayers = slices[0].Layers is null ? null : [.. slices.SelectMany(s => s.SourceLayers)],
             Warnings = _warnings,
         };
+    }
+
+    // A filter that is in no name changes nothing, which is hardly meant.
+    private IEnumerable<string> IdleFilters(IEnumerable<PlannedTensor> tensors)
+    {
+        var names = tensors.SelectMany(t => t.Inputs.Select(i => i.Name).Append(t.Spec.Name)).ToHashSet();
+        var parameters = _recipe.Models.Concat(_recipe.Slices.SelectMany(s => s.Sources)).Select(m => m.Parameters)
+            .Concat(_recipe.Slices.Select(s => s.Parameters)).Append(_recipe.ModuleParameters).Append(_recipe.Parameters);
+        return parameters.SelectMany(level => level)
+            .SelectMany(setting => setting.Value.IdleFilters(names).Select(filter => (setting.Key, Filter: filter)))
+            .Distinct()
+            .Select(idle => $"'{idle.Key}': no tensor's name contains '{idle.Filter}'"
+                + Spelling.Suggest(idle.Filter, names.SelectMany(name => name.Split('.')).Distinct()));
     }
 
     // A model may well store some of its tensors in another dtype; that no model has them all is hardly meant.

@@ -57,16 +57,11 @@ public sealed class Setting
         Match(tensorName) is not { } entry ? null
         : entry.Word ?? entry.Values[0].ToString("R", CultureInfo.InvariantCulture);
 
-    private SettingEntry? Match(string tensorName)
-    {
-        foreach (var entry in _entries)
-        {
-            if (entry.Filter is null or "*" || tensorName.Contains(entry.Filter, StringComparison.Ordinal))
-                return entry;
-        }
+    /// <summary>The filters that are in none of some tensors' names.</summary>
+    internal IEnumerable<string> IdleFilters(IReadOnlyCollection<string> tensorNames) => _entries
+        .Where(entry => !tensorNames.Any(entry.Matches)).Select(entry => entry.Filter).OfType<string>();
 
-        return null;
-    }
+    private SettingEntry? Match(string tensorName) => _entries.FirstOrDefault(entry => entry.Matches(tensorName));
 
     /// <summary>The recipe's own spelling: a scalar, or YAML in flow style.</summary>
     public override string ToString()
@@ -85,6 +80,10 @@ public sealed class Setting
 /// <param name="Word">The word, or <c>null</c> for numbers.</param>
 public sealed record SettingEntry(string? Filter, IReadOnlyList<double> Values, string? Word)
 {
+    /// <summary>Whether the filter takes a tensor.</summary>
+    internal bool Matches(string tensorName) =>
+        Filter is null or "*" || tensorName.Contains(Filter, StringComparison.Ordinal);
+
     /// <summary>The value's spelling in a recipe.</summary>
     public override string ToString()
     {
