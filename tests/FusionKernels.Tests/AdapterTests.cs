@@ -214,6 +214,16 @@ internal sealed class AdapterTests : IDisposable
     }
 
     [Test]
+    public async Task An_expression_that_is_in_no_name_is_warned_of()
+    {
+        var options = new ExtractionOptions { Include = ["up", "attn"], Exclude = ["same", "xyz"] };
+        Assert.That((await Extract("expert", "lora", options)).Warnings, Is.EqualTo(new[]
+        {
+            "'attn' is found in no module's name", "'xyz' is found in no module's name",
+        }));
+    }
+
+    [Test]
     public async Task What_cannot_be_extracted_is_one_line_with_file_and_tensor()
     {
         var options = new ExtractionOptions();
@@ -228,6 +238,14 @@ internal sealed class AdapterTests : IDisposable
         Assert.That(
             await Refusal(() => Extract("base", "d", options with { SkipUndecomposable = true, Exclude = ["embed"] })),
             Does.Contain("nothing"));
+        Assert.That(await Refusal(() => Extract("base", "e", options)), Does.Contain("no module has a rank above 0"));
+        Assert.That(
+            await Refusal(() => Extract("expert", "f", options with { Include = ["nomatch"] })),
+            Does.EndWith("no module is left to make factors of"));
+        Assert.That(
+            await Refusal(() => Extract("expert", "f", options with { SavedModules = ["dwon"] })),
+            Is.EqualTo("no module to be stored whole is called 'dwon' (did you mean 'down'?)"));
+        Assert.That(Directory.Exists(_models["f"]), Is.False);
         Assert.That(await Refusal(() => Extract("expert", "expert/lora", options)), Does.Contain("input folder"));
         ExtractionOptions[] outside =
             [options with { Rank = 0 }, options with { Energy = 2 }, options with { Dtype = Dtype.I8 }];

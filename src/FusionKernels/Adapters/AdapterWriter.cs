@@ -136,7 +136,8 @@ internal sealed unsafe class AdapterWriter
                 _computed.Add((module, i, RankOf(part), CapturedIn(part)));
         }
 
-        if (_computed.Count + _plan.Others.Count == 0)
+        // PEFT loads no adapter without factors, whatever else it holds.
+        if (_computed.Count == 0)
             throw new MergeException(MergeError.Models, $"{_output}: no module has a rank above 0: nothing to store");
         return Layout(
             _computed.SelectMany(c => new[] { c.Module.Specs(c.Rank).A, c.Module.Specs(c.Rank).B })

@@ -113,8 +113,11 @@ public sealed class LoraExtraction
             _warnings.Add($"{own.Name}: is not in {expert}, so the adapter leaves it as it is in the base");
         }
 
+        CheckNames();
         foreach (ModelTensor tensor in _expert.Tensors)
             Sort(tensor);
+        if (_modules.Count == 0)
+            throw new MergeException(MergeError.Models, $"{expert}: no module is left to make factors of");
         ShardFile[] shards = [.. _base.Shards.Concat(_expert.Shards).Distinct()];
         return new AdapterPlan
         {
@@ -130,6 +133,21 @@ public sealed class LoraExtraction
             IsTarget = (last, adapted) => _linear.Where(m => AdapterFiles.Last(m) == last).All(adapted.Contains),
             Warnings = _warnings,
         };
+    }
+
+    // A module to be stored whole that is not there is a slip; an expression may be meant for several models.
+    private void CheckNames()
+    {
+        string[] modules = [.. _expert.Tensors.Select(t => ModuleOf(t.Name).Module).Distinct()];
+        string[] names = [.. modules.Concat(modules.Select(AdapterFiles.Last)).Distinct()];
+        if (_options.SavedModules.FirstOrDefault(s => !names.Contains(s)) is { } unknown)
+        {
+            throw new MergeException(
+                MergeError.Recipe, $"no module to be stored whole is called '{unknown}'{Spelling.Suggest(unknown, names)}");
+        }
+
+        foreach (Regex idle in _include.Concat(_exclude).Where(e => !modules.Any(e.IsMatch)))
+            _warnings.Add($"'{idle}' is found in no module's name");
     }
 
     /// <summary>What becomes of a tensor: factors, a whole tensor, the difference of a bias, or nothing.</summary>
