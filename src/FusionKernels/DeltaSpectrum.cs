@@ -34,7 +34,7 @@ public sealed record DeltaSpectrum(
     /// <param name="options">How the values are found; every tensor has a stream of its own.</param>
     /// <param name="threads">Worker threads; 0 is one per processor.</param>
     /// <param name="cancellation">Stops between parts of the work.</param>
-    /// <exception cref="MergeException">Shapes differ, or a delta holds NaN or infinity.</exception>
+    /// <exception cref="MergeException">There is no such matrix, shapes differ, or a delta holds NaN or infinity.</exception>
     /// <exception cref="SafetensorsException">A file breaks a rule of the format.</exception>
     /// <exception cref="SourceUnavailableException">A file is missing or cannot be read.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
@@ -54,6 +54,26 @@ public sealed record DeltaSpectrum(
         return MeasureEach(basis, expert, rank, options ?? new SketchOptions(), workers, cancellation);
     }
 
+    /// <summary>
+    /// The names of the matrices that only one of the two checkpoints has as floating-point numbers, and that therefore
+    /// are not measured.
+    /// </summary>
+    /// <param name="basis">Folder, index or file of the base, or path+adapter.</param>
+    /// <param name="expert">The expert, likewise.</param>
+    /// <exception cref="SafetensorsException">A file breaks a rule of the format.</exception>
+    /// <exception cref="SourceUnavailableException">A file is missing or cannot be read.</exception>
+    public static IReadOnlyList<string> Unmatched(string basis, string expert)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(basis);
+        ArgumentException.ThrowIfNullOrEmpty(expert);
+        using var models = new OpenModels(new MergeOptions { Access = SourceAccess.Auto });
+        Model a = models.Open(basis), b = models.Open(expert);
+        return [.. Only(a, b), .. Only(b, a)];
+
+        static IEnumerable<string> Only(Model one, Model other) => one.Tensors
+            .Where(t => IsMatrix(t) && !(other.TryGet(t.Name, out var same) && IsMatrix(same))).Select(t => t.Name);
+    }
+
     private static IEnumerable<DeltaSpectrum> MeasureEach(
         string basis, string expert, int rank, SketchOptions options, int threads, CancellationToken cancellation)
     {
@@ -61,11 +81,17 @@ public sealed record DeltaSpectrum(
         Model a = models.Open(basis), b = models.Open(expert);
         using var backend = new CpuBackend();
         using var team = new WorkerTeam(backend, threads, cancellation);
+        bool any = false;
         foreach (ModelTensor tensor in a.Tensors)
         {
-            if (IsMatrix(tensor) && b.TryGet(tensor.Name, out ModelTensor? other) && IsMatrix(other))
-                yield return Measure(team, tensor, other, rank, options);
+            if (!IsMatrix(tensor) || !b.TryGet(tensor.Name, out ModelTensor? other) || !IsMatrix(other))
+                continue;
+            any = true;
+            yield return Measure(team, tensor, other, rank, options);
         }
+
+        if (!any)
+            throw new MergeException(MergeError.Models, $"{basis} and {expert} have no matrix of the same name");
     }
 
     private static bool IsMatrix(ModelTensor tensor) =>

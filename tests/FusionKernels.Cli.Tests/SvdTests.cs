@@ -72,6 +72,29 @@ public sealed class SvdTests : IDisposable
         Tool.Run("svd", _folder["base"], _folder["nan"], "--ranks", "8,much").AssertFails(ExitCodes.Usage, "'much'");
     }
 
+    [Test]
+    public void Matrices_of_one_model_alone_are_named_and_models_without_a_common_one_refused()
+    {
+        Write("base", new float[6]);
+        Write("more", new float[6], "extra");
+        foreach (string[] pair in new[] { new[] { "base", "more" }, ["more", "base"] })
+        {
+            var run = Tool.Run("svd", _folder[pair[0]], _folder[pair[1]]).Succeeds();
+            Assert.That(run.Error, Does.Contain("warning: not measured").And.Contain(": extra\n"));
+        }
+
+        Assert.That(Tool.Run("svd", _folder["base"], _folder["base"]).Succeeds().Error, Is.Empty);
+        foreach (var (model, name) in new[] { ("one", "x"), ("other", "y") })
+        {
+            Directory.CreateDirectory(_folder[model]);
+            SafetensorsWriter.Write(
+                Path.Combine(_folder[model], "model.safetensors"),
+                [(new TensorSpec(name, Dtype.F32, [1, 1]), new byte[4])]);
+        }
+
+        Tool.Run("svd", _folder["one"], _folder["other"]).AssertFails(ExitCodes.BadData, "no matrix of the same name");
+    }
+
     private static double[] Numbers(JsonElement tensor, string key) =>
         [.. tensor.GetProperty(key).EnumerateArray().Select(value => value.GetDouble())];
 
@@ -79,14 +102,14 @@ public sealed class SvdTests : IDisposable
         [.. tensor.GetProperty("energy").EnumerateArray().Select(rank => rank.GetProperty("share").GetDouble())];
 
     // A matrix of 20 rows, or of 2 where it is small.
-    private void Write(string name, float[] weight)
+    private void Write(string name, float[] weight, string third = "bias")
     {
         int rows = weight.Length > 100 ? 20 : 2;
         SafetensorsWriter.Write(Path.Combine(_folder[name], "model.safetensors"), [
             (new TensorSpec("weight", Dtype.F32, [rows, weight.Length / rows]),
                 MemoryMarshal.AsBytes(weight.AsSpan()).ToArray()),
             (new TensorSpec("same", Dtype.BF16, [3, 2]), new byte[12]),
-            (new TensorSpec("bias", Dtype.F32, [4]), new byte[16]),
+            (new TensorSpec(third, Dtype.F32, third == "bias" ? [4] : [2, 2]), new byte[16]),
         ]);
     }
 }

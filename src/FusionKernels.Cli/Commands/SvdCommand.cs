@@ -11,6 +11,9 @@ internal sealed class SvdCommand : ToolCommand
     // Singular values that are shown in a table.
     private const int Head = 4;
 
+    // Tensors that a warning names.
+    private const int NamesShown = 20;
+
     private readonly Argument<string> _base = new("BASE") { Description = "The checkpoint that was fine-tuned" };
     private readonly Argument<string> _expert = new("EXPERT") { Description = "What became of it" };
 
@@ -51,14 +54,22 @@ internal sealed class SvdCommand : ToolCommand
     protected override async Task<int> RunAsync(ParseResult parsed, Terminal terminal, CancellationToken cancellation)
     {
         int[] ranks = [.. parsed.GetRequiredValue(_ranks).Distinct().Order()];
+        string basis = parsed.GetRequiredValue(_base), expert = parsed.GetRequiredValue(_expert);
         var spectra = DeltaSpectrum.Measure(
-            parsed.GetRequiredValue(_base),
-            parsed.GetRequiredValue(_expert),
+            basis,
+            expert,
             ranks[^1],
             new SketchOptions { Random = new Philox(parsed.GetValue(_seed), 0) },
             parsed.GetValue(_threads),
             cancellation);
         DeltaSpectrum[] measured = await Task.Run(() => spectra.ToArray(), cancellation);
+        var unmatched = DeltaSpectrum.Unmatched(basis, expert);
+        if (unmatched.Count > 0)
+        {
+            string names = string.Join(", ", unmatched.Take(NamesShown)) + (unmatched.Count > NamesShown ? ", ..." : "");
+            Terminal.Warn($"not measured, because one of the models lacks it: {names}");
+        }
+
         if (terminal.Json)
             terminal.WriteJson(Document(measured, ranks));
         else
