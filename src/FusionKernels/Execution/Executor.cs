@@ -81,10 +81,11 @@ internal sealed class Executor : IDisposable
         var checksums = new uint[shard.Tensors.Count];
         var nonFinite = new long[shard.Tensors.Count];
 
-        // The largest tensors first, equal ones in file order; those that share what they are computed from follow each other. What is a
-        // large part of the shard, or of what memory allows, is cut into chunks that all workers share, unless a chunk holds all of it. The
-        // others go whole to a worker each, which spares them the waiting between passes and at ties; as they shrink, the workers end together. What tensors of steps
-        // need must fit for all workers at once.
+        // The largest tensors first, equal ones in file order; those that share what they are computed from follow each
+        // other. What is a large part of the shard, or of what memory allows, is cut into chunks that all workers share,
+        // unless a chunk holds all of it. The others go whole to a worker each, which spares them the waiting between
+        // passes and at ties; as they shrink, the workers end together. What tensors of steps need must fit for all
+        // workers at once.
         Unit[] units = [.. Enumerable.Range(0, checksums.Length).GroupBy(i => Plan(i).Shared ?? (object)Plan(i))
             .Select(g => new Unit([.. g.Select(i => (i, Plan(i)))])).OrderByDescending(u => u.Elements)];
         long most = Math.Min(units.Sum(u => u.Elements) / TensorsPerWorker, _wholeElements) / _team.Count;
@@ -104,7 +105,8 @@ internal sealed class Executor : IDisposable
                 .ToDictionary(t => t.Name, t => t.Count));
 
         bool IsShared(Unit unit) =>
-            unit.Elements > Math.Max(most, _context.ChunkElements) || unit.Tensors.Any(t => t.Plan.IntermediateBytes > _memoryBytes / _team.Count);
+            unit.Elements > Math.Max(most, _context.ChunkElements)
+            || unit.Tensors.Any(t => t.Plan.IntermediateBytes > _memoryBytes / _team.Count);
 
         PlannedTensor Plan(int index) => _context.Plan.Tensors[shard.Tensors[index].Name];
 
