@@ -68,15 +68,27 @@ internal sealed unsafe partial class CpuStream<T>
             (Room(columns) * ((4 * sizeof(uint)) + 1)) + ((Tables + 3) * Bins * sizeof(uint))
             + (3 * ((columns / 64) + 2) * sizeof(ulong));
 
-        /// <summary>Decides every element.</summary>
-        /// <param name="deltas">The row's deltas, <paramref name="stride"/> apart; a register more can be read.</param>
-        /// <param name="words">Their words.</param>
+        /// <summary>Brings the magnitudes of a row whose elements follow each other.</summary>
+        /// <param name="data">The model's elements.</param>
+        /// <param name="basis">The base's, or <c>default</c>.</param>
+        public void Bring(Operand data, Operand basis) =>
+            MagnitudeTile.Write<T>(data, basis, _columns, _magnitudes);
+
+        /// <summary>Brings the magnitudes of a row whose elements lie apart.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public void Bring(uint* magnitudes, int stride)
+        {
+            for (int j = 0; j < _columns; j++)
+                _magnitudes[j] = magnitudes[(nint)j * stride];
+        }
+
+        /// <summary>Decides every element of the row that was brought.</summary>
+        /// <param name="words">Their words, <paramref name="stride"/> apart; a register more can be read.</param>
         /// <param name="stride">Distance of neighbours.</param>
         /// <param name="keepBelow">The bounds by rank; one more number can be read at either end.</param>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public void Decide(float* deltas, uint* words, int stride, uint* keepBelow)
+        public void Decide(uint* words, int stride, uint* keepBelow)
         {
-            Bring(deltas, stride);
             if (stride != 1)
             {
                 for (int j = 0; j < _columns; j++)
@@ -123,22 +135,6 @@ internal sealed unsafe partial class CpuStream<T>
                     bits[at >> 3] |= (byte)(1 << (at & 7));
                 }
             }
-        }
-
-        // The last register may reach into the next row: its lanes are overwritten with what exceeds every magnitude.
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private void Bring(float* deltas, int stride)
-        {
-            if (stride == 1)
-            {
-                for (int j = 0; j < _columns; j += T.Count)
-                    T.Store(T.Abs(T.Load((byte*)(deltas + j), sizeof(float))), (byte*)(_magnitudes + j), sizeof(float));
-                new Span<uint>(_magnitudes + _columns, T.Count).Fill(uint.MaxValue);
-                return;
-            }
-
-            for (int j = 0; j < _columns; j++)
-                _magnitudes[j] = ((uint*)deltas)[(nint)j * stride] & 0x7FFF_FFFF;
         }
 
         private static nint Room(int columns) => ((nint)columns + 127) / 64 * 64;

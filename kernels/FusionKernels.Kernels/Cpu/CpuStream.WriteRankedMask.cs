@@ -4,7 +4,7 @@ namespace FusionKernels.Kernels.Cpu;
 
 internal sealed unsafe partial class CpuStream<T>
 {
-    /// <summary>Elements whose deltas and words are made at a time, unless a group of rows is longer.</summary>
+    /// <summary>Elements whose words are made at a time, unless a group of rows is longer.</summary>
     private const int RankedBatch = 4096;
 
     /// <summary>Words that <see cref="PhiloxLanes.Words"/> makes in one turn of its widest lanes.</summary>
@@ -17,8 +17,9 @@ internal sealed unsafe partial class CpuStream<T>
 
     private readonly Dictionary<(double Density, double Epsilon, int Columns), uint[]> _keepBelow = [];
 
-    // Batch after batch: deltas and words of some groups of rows, then each row by itself, brought together where its
-    // elements lie apart. A row's bits may begin anywhere in a byte, so they are added to the chunk's bits in scratch.
+    // Batch after batch: the words of some groups of rows, then each row by itself. Where a row's elements lie apart the
+    // batch's magnitudes come first, and the row's are brought together. A row's bits may begin anywhere in a byte, so
+    // they are added to the chunk's bits in scratch.
     // SAFETY: every part of scratch has room for what is written into it, whole registers included.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void WriteRankedMask(in Chunk chunk, in RankedDraw draw, Span<byte> bits)
@@ -28,11 +29,10 @@ internal sealed unsafe partial class CpuStream<T>
             return;
         int group = (int)draw.Group, stride = draw.Stride;
         int batch = Math.Min(chunk.Length, Math.Max(1, RankedBatch / group) * group);
-        nint tile = (batch + 64) * (nint)sizeof(float), drawn = ((nint)batch + 4 + WordTurn) * sizeof(uint);
+        nint tile = stride == 1 ? 0 : batch * (nint)sizeof(uint), drawn = ((nint)batch + 4 + WordTurn) * sizeof(uint);
         nint kept = (chunk.Length / 8) + 16;
-        byte* scratch = Scratch((2 * tile) + drawn + RankedRow.Bytes(draw.Columns) + kept);
-        float* origin = (float*)scratch, deltas = (float*)(scratch + tile);
-        uint* words = (uint*)(scratch + (2 * tile));
+        byte* scratch = Scratch(tile + drawn + RankedRow.Bytes(draw.Columns) + kept);
+        uint* magnitudes = (uint*)scratch, words = (uint*)(scratch + tile);
         var row = new RankedRow((byte*)words + drawn, draw.Columns);
         byte* output = (byte*)words + drawn + RankedRow.Bytes(draw.Columns);
         Unsafe.InitBlockUnaligned(output, 0, (uint)kept);
@@ -42,10 +42,9 @@ internal sealed unsafe partial class CpuStream<T>
             for (int start = 0; start < chunk.Length; start += batch)
             {
                 int length = Math.Min(batch, chunk.Length - start);
-                if (chunk.Base.Exists)
-                    DeltaTile.Read<T>(chunk.Base.Skip(start), origin, length);
-                Operand data = chunk.Sources[0].Data.Skip(start);
-                DeltaTile.Subtract<T>(data, chunk.Base.Exists ? origin : null, deltas, length);
+                Operand data = chunk.Sources[0].Data.Skip(start), basis = chunk.Base.Skip(start);
+                if (stride > 1)
+                    MagnitudeTile.Write<T>(data, basis, length, magnitudes);
 
                 // Whole turns from a block's begin, because single words cost a block each.
                 long first = chunk.First + start;
@@ -55,7 +54,11 @@ internal sealed unsafe partial class CpuStream<T>
                 {
                     for (int lane = 0; lane < stride; lane++)
                     {
-                        row.Decide(deltas + at + lane, words + before + at + lane, stride, table + 1);
+                        if (stride == 1)
+                            row.Bring(data.Skip(at), basis.Skip(at));
+                        else
+                            row.Bring(magnitudes + at + lane, stride);
+                        row.Decide(words + before + at + lane, stride, table + 1);
                         row.AddTo(output, start + at + lane, stride);
                     }
                 }

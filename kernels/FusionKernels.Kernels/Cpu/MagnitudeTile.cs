@@ -3,9 +3,21 @@ using System.Runtime.CompilerServices;
 
 namespace FusionKernels.Kernels.Cpu;
 
-/// <summary>The magnitudes of one model's delta over a stretch of elements, straight from storage, against a bracket.</summary>
+/// <summary>The magnitudes of one model's delta over a stretch of elements, straight from storage.</summary>
 internal static unsafe class MagnitudeTile
 {
+    /// <summary>The bits of all magnitudes.</summary>
+    /// <param name="data">The model's elements.</param>
+    /// <param name="basis">The base's, or <c>default</c>.</param>
+    /// <param name="length">Number of elements.</param>
+    /// <param name="magnitudes">Receives as many.</param>
+    public static void Write<T>(Operand data, Operand basis, int length, uint* magnitudes)
+        where T : struct, ICpuLanes<T>
+    {
+        var all = new All<T>((byte*)data.Address, (byte*)basis.Address, length, magnitudes);
+        Codec.Select(data.Type, basis.Exists ? basis.Type : data.Type, all);
+    }
+
     /// <summary>
     /// Packs the magnitudes within [<paramref name="low"/>, <paramref name="high"/>], in index order and as offsets from
     /// <paramref name="low"/>, and counts those above.
@@ -24,6 +36,23 @@ internal static unsafe class MagnitudeTile
         var bracket = new Bracket<T>((byte*)data.Address, (byte*)basis.Address, length, low, high, offsets, &found);
         Codec.Select(data.Type, basis.Exists ? basis.Type : data.Type, bracket);
         return found;
+    }
+
+    private readonly struct All<T>(byte* data, byte* basis, int length, uint* magnitudes) : ICodecPairAction
+        where T : struct, ICpuLanes<T>
+    {
+        // Whole registers, then single elements: lane j is element i + j.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public void Invoke<TData, TBase>()
+            where TData : struct, ICodec
+            where TBase : struct, ICodec
+        {
+            int i = 0;
+            for (; i <= length - T.Count; i += T.Count)
+                T.Store(Magnitude<TData, TBase, T>(data, basis, i), (byte*)(magnitudes + i), sizeof(uint));
+            for (; i < length; i++)
+                F32x1.Store(Magnitude<TData, TBase, F32x1>(data, basis, i), (byte*)(magnitudes + i), sizeof(uint));
+        }
     }
 
     private readonly struct Bracket<T>(
@@ -56,15 +85,24 @@ internal static unsafe class MagnitudeTile
         nint i = first;
         for (; i <= length - T.Count; i += T.Count)
         {
-            T value = Codec.Load<TData, T>(data + (i * TData.Size));
-            if (basis != null)
-                value -= Codec.Load<TBase, T>(basis + (i * TBase.Size));
-            T magnitude = T.Abs(value);
+            T magnitude = Magnitude<TData, TBase, T>(data, basis, i);
             above += BitOperations.PopCount(T.BitsGreater(magnitude, highest));
             within += T.PackOffsets(magnitude, lowest, span, offsets + within);
         }
 
         *found = (above, within);
         return (int)i;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static T Magnitude<TData, TBase, T>(byte* data, byte* basis, nint i)
+        where TData : struct, ICodec
+        where TBase : struct, ICodec
+        where T : struct, ICpuLanes<T>
+    {
+        T value = Codec.Load<TData, T>(data + (i * TData.Size));
+        if (basis != null)
+            value -= Codec.Load<TBase, T>(basis + (i * TBase.Size));
+        return T.Abs(value);
     }
 }
