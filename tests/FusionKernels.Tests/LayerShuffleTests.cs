@@ -40,10 +40,11 @@ public sealed class LayerShuffleTests : IDisposable
         Assert.That(Picks(Draw(5, false, ("m0", 0), ("m1", 1))).Select(p => p.Model), Is.All.EqualTo("m1"));
 
     [Test]
-    public void Full_random_draws_a_share_of_each_model_from_all_of_its_layers()
+    public void Full_random_draws_as_many_layers_of_a_model_as_its_weight_says_from_all_of_them()
     {
-        var picks = Picks(Draw(5, true, ("m0", 3), ("m1", 1)));
+        var picks = Picks(Draw(5, true, ("m0", 0.75), ("m1", 0.27)));
         Assert.That((picks.Count(p => p.Model == "m0"), picks.Count(p => p.Model == "m1")), Is.EqualTo((30, 10)));
+        Assert.That(Picks(Draw(5, true, ("m0", 1), ("m1", 1.5))), Has.Length.EqualTo(Layers + (Layers * 3 / 2)));
         Assert.That(picks.Where(p => p.Model == "m1").Max(p => p.Layer), Is.GreaterThan(10), "not the first ten");
         Assert.That(picks.Select(p => p.Model).Take(30).Distinct().Count(), Is.EqualTo(2), "shuffled");
     }
@@ -53,7 +54,7 @@ public sealed class LayerShuffleTests : IDisposable
     {
         var report = await Merge.RunAsync(
             Draw(5, true, ("m0", 1), ("m1", 1)), _models["out"], new MergeOptions { ModelRoot = _models.Root });
-        Assert.That(report.Tensors, Is.EqualTo(Layers + 1));
+        Assert.That(report.Tensors, Is.EqualTo((2 * Layers) + 1));
     }
 
     [Test]
@@ -61,8 +62,12 @@ public sealed class LayerShuffleTests : IDisposable
     {
         Assert.That(
             () => Draw(0, false, ("m0", 0)), Throws.TypeOf<MergeException>().With.Message.Contains("more than 0"));
-        (string, double)[] many = [.. Enumerable.Repeat(("m0", 1.0), Layers + 1)];
-        Assert.That(() => Draw(0, true, many), Throws.TypeOf<MergeException>().With.Message.Contains("whole layer"));
+        foreach (var (weight, layers) in new[] { (0.02, "0"), (1000, "40000"), (1e300, "4") })
+        {
+            Assert.That(
+                () => Draw(0, true, ("m0", weight)),
+                Throws.TypeOf<MergeException>().With.Message.StartsWith($"the weights ask for {layers}"));
+        }
     }
 
     private Recipe Draw(ulong seed, bool fullRandom, params (string, double)[] models) =>

@@ -7,13 +7,16 @@ namespace FusionKernels.Recipes;
 /// <summary>Recipes that stack layers drawn at random from models; the same seed draws the same.</summary>
 public static class LayerShuffle
 {
+    private const int MostLayers = 10_000;
+
     /// <summary>Draws a recipe.</summary>
     /// <param name="models">
     /// The models with their weights; the first gives config, tokenizer and number of layers.
     /// </param>
     /// <param name="fullRandom">
     /// False: for each layer of the first model, one model gives it, drawn by the weights. True: of each model as many
-    /// layers as its share of the weights are drawn, any of them, and all are shuffled.
+    /// layers as its own times its weight, rounded down, are drawn, any of them, and all are shuffled; so two models of
+    /// weight 1 give a stack as high as both.
     /// </param>
     /// <param name="options">Seed, and how the models are opened.</param>
     /// <exception cref="MergeException">There are no weights, or a model has no single stack of layers.</exception>
@@ -59,7 +62,15 @@ public static class LayerShuffle
 
         List<(int Model, int Layer)> Shuffled()
         {
-            var all = models.SelectMany((m, i) => Enumerable.Range(0, (int)(layers[i] * (m.Weight / total)))
+            double[] counts = [.. models.Select((m, i) => Math.Floor(layers[i] * m.Weight))];
+            if (counts.Sum() is < 1 or > MostLayers)
+            {
+                throw new MergeException(
+                    MergeError.Recipe,
+                    $"the weights ask for {counts.Sum():G6} layers; 1 to {MostLayers} can be stacked");
+            }
+
+            var all = counts.SelectMany((count, i) => Enumerable.Range(0, (int)count)
                 .Select(_ => (i, Below(layers[i])))).ToList();
             for (int last = all.Count - 1; last > 0; last--)
             {
@@ -67,8 +78,7 @@ public static class LayerShuffle
                 (all[last], all[other]) = (all[other], all[last]);
             }
 
-            return all.Count > 0 ? all : throw new MergeException(
-                MergeError.Recipe, "no model's share of the weights is a whole layer");
+            return all;
         }
 
         int Below(int limit) => (int)(((ulong)random.Word(drawn++) * (ulong)limit) >> 32);
