@@ -48,6 +48,20 @@ public sealed class SvdTests : IDisposable
     }
 
     [Test]
+    public void Figures_of_a_sketch_are_marked()
+    {
+        var random = new Random(1);
+        Write("base", new float[300 * 20]);
+        Write("expert", [.. Enumerable.Range(0, 300 * 20).Select(_ => random.NextSingle())]);
+        string left = Path.Combine(Tool.Digits, "base"), right = Path.Combine(Tool.Digits, "expert_rot90");
+        string[] exact = [_folder["base"], _folder["expert"]], sketched = [left, right];
+        Assert.That(Tool.Run(["svd", .. exact]).Succeeds().Out, Does.Not.Contain("~"));
+        string text = Tool.Run(["svd", .. sketched, "--ranks", "2"]).Succeeds().Out;
+        Assert.That(text, Does.Match(@"(?m)^fc2\.weight +\[256, 256\] +(~[\d.]+ ?){2} +~[\d.]+ +~[\d.]+ %$"));
+        Assert.That(text.TrimEnd().Split('\n')[^1], Does.StartWith("~ from a random sketch"));
+    }
+
+    [Test]
     public void Seed_and_threads_change_no_share_that_is_shown()
     {
         string left = Path.Combine(Tool.Digits, "base"), right = Path.Combine(Tool.Digits, "expert_rot90");

@@ -17,11 +17,12 @@ internal sealed class SvdCommand : ToolCommand
     private readonly Argument<string> _base = new("BASE") { Description = "The checkpoint that was fine-tuned" };
     private readonly Argument<string> _expert = new("EXPERT") { Description = "What became of it" };
 
+    private static readonly int[] DefaultRanks = [8, 16, 32, 64, 128];
+
     private readonly Option<int[]> _ranks = new("--ranks")
     {
-        Description = "Ranks whose share of the energy is shown, with commas",
+        Description = $"Ranks whose share of the energy is shown, with commas [default: {string.Join(',', DefaultRanks)}]",
         HelpName = "N,N,...",
-        DefaultValueFactory = _ => [8, 16, 32, 64, 128],
         CustomParser = result =>
         {
             string[] words = result.Tokens[0].Value.Split(',');
@@ -53,7 +54,8 @@ internal sealed class SvdCommand : ToolCommand
     /// <inheritdoc/>
     protected override async Task<int> RunAsync(ParseResult parsed, Terminal terminal, CancellationToken cancellation)
     {
-        int[] ranks = [.. parsed.GetRequiredValue(_ranks).Distinct().Order()];
+        int[] given = parsed.GetValue(_ranks) is { Length: > 0 } listed ? listed : DefaultRanks;
+        int[] ranks = [.. given.Distinct().Order()];
         string basis = parsed.GetRequiredValue(_base), expert = parsed.GetRequiredValue(_expert);
         var spectra = DeltaSpectrum.Measure(
             basis,
@@ -90,12 +92,15 @@ internal sealed class SvdCommand : ToolCommand
                 Text(spectrum.StableRank, "G4"),
                 .. ranks.Select(rank => Text(spectrum.CapturedEnergy(rank), "P1")),
             ]);
+
+            string Text(double value, string format) =>
+                (spectrum.IsExact ? "" : "~") + value.ToString(format, CultureInfo.InvariantCulture);
         }
 
         table.WriteTo(terminal);
+        if (measured.Any(spectrum => !spectrum.IsExact))
+            terminal.Out.WriteLine("~ from a random sketch: singular values and shares are, if anything, too small");
     }
-
-    private static string Text(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
 
     private static JsonObject Document(DeltaSpectrum[] measured, int[] ranks) => new()
     {

@@ -81,7 +81,7 @@ internal abstract class ToolCommand : Command
     /// <summary>The option for the folder of relative paths.</summary>
     protected static Option<string> ModelRootOption() => new("--model-root")
     {
-        Description = "Folder that relative model paths start from",
+        Description = "Folder that relative model paths start from [default: the current one]",
         HelpName = "DIR",
     };
 
