@@ -28,9 +28,9 @@ public static class Verification
 
     /// <summary>
     /// Reads a checkpoint again: every header and the index by the rules of the format, and every byte against the checksums that
-    /// the merge recorded in <c>fusionkernels.json</c>, where there is one.
+    /// the merge recorded in <c>fusionkernels.json</c>, where there is one. Of a single file, what was recorded of it.
     /// </summary>
-    /// <param name="path">Checkpoint folder, or a single safetensors file.</param>
+    /// <param name="path">Checkpoint folder, index, or a single safetensors file.</param>
     /// <param name="cancellation">Stops between pieces of a tensor.</param>
     /// <exception cref="SourceUnavailableException">There is no checkpoint to read.</exception>
     public static Task<VerificationReport> RunAsync(string path, CancellationToken cancellation = default)
@@ -42,9 +42,12 @@ public static class Verification
     private static VerificationReport Run(string path, CancellationToken cancellation)
     {
         var problems = new List<string>();
-        var record = ReadRecord(path, problems);
+        string folder = Directory.Exists(path) ? path : Path.GetDirectoryName(Path.GetFullPath(path))!;
+        var record = ReadRecord(folder, problems);
+        if (path.EndsWith(".safetensors", StringComparison.Ordinal) && File.Exists(path))
+            record = record?.Of(Path.GetFileName(path));
         if (record is not null)
-            CheckFiles(path, record, problems);
+            CheckFiles(folder, record, problems);
         Checkpoint checkpoint;
         try
         {
@@ -109,9 +112,9 @@ public static class Verification
         return crc;
     }
 
-    private static OutputRecord? ReadRecord(string path, List<string> problems)
+    private static OutputRecord? ReadRecord(string folder, List<string> problems)
     {
-        string file = Path.Combine(path, OutputFolder.RecordFile);
+        string file = Path.Combine(folder, OutputFolder.RecordFile);
         if (!File.Exists(file))
             return null;
         var record = OutputRecord.Parse(File.ReadAllBytes(file));
@@ -120,11 +123,11 @@ public static class Verification
         return record;
     }
 
-    private static void CheckFiles(string path, OutputRecord record, List<string> problems)
+    private static void CheckFiles(string folder, OutputRecord record, List<string> problems)
     {
         foreach (var (name, expected) in record.Files)
         {
-            string file = Path.Combine(path, name);
+            string file = Path.Combine(folder, name);
             if (!File.Exists(file))
                 problems.Add($"{file}: is missing");
             else if (File.ReadAllBytes(file) is var bytes && (bytes.Length != expected.Bytes || Crc32C.Of(bytes) != expected.Crc32C))

@@ -100,9 +100,22 @@ public sealed class RoundTripTests : IDisposable
         Assert.That(text, Does.Match(@"(?m)^shape +F32 +\[2, 2\] / \[4\] +-"));
         Assert.That(text, Does.Match(@"(?m)^dtype +F32 / BF16 +\[3\] +0"));
         Assert.That(text, Does.Contain("only in A  left").And.Contain("only in B  right"));
+        Assert.That(text, Does.Contain("2 of 2 common tensors differ, 1 of them in shape or kind; of the others max abs 0,"));
 
         static (TensorSpec, ReadOnlyMemory<byte>) F32(string name, params long[] shape) =>
             (new TensorSpec(name, Dtype.F32, shape), new byte[4 * shape.Aggregate((x, y) => x * y)]);
+    }
+
+    [Test]
+    public void Diff_gives_no_figures_where_nothing_can_be_compared()
+    {
+        SafetensorsWriter.Write(_folder["2.safetensors"], [(new TensorSpec("w", Dtype.F32, [2]), new byte[8])]);
+        SafetensorsWriter.Write(_folder["3.safetensors"], [(new TensorSpec("w", Dtype.F32, [3]), new byte[12])]);
+        string[] diff = ["diff", _folder["2.safetensors"], _folder["3.safetensors"]];
+        Assert.That(Tool.Run(diff).Succeeds().Out, Does.Contain("of the others max abs -, rel norm -, cosine -;"));
+        var json = Tool.Run([.. diff, "--json"]).Succeeds().Json;
+        Assert.That(json.GetProperty("incomparable").GetInt32(), Is.EqualTo(1));
+        Assert.That(json.GetProperty("cosine").ValueKind, Is.EqualTo(JsonValueKind.Null));
     }
 
     [Test]
@@ -130,6 +143,9 @@ public sealed class RoundTripTests : IDisposable
     public void Methods_json_lists_every_method_of_the_table()
     {
         var methods = Tool.Run("methods", "--json").Succeeds().Json.EnumerateArray();
+        var bases = methods.ToDictionary(m => m.GetProperty("name").GetString()!, m => m.GetProperty("base"));
+        Assert.That(bases["linear"].ValueKind, Is.EqualTo(JsonValueKind.Null));
+        Assert.That(bases["ties"].GetString(), Is.EqualTo("Required"));
         var names = methods.Select(method => method.GetProperty("name").GetString());
         Assert.That(names, Is.EqualTo(MergeMethods.All.Select(method => method.Name)));
     }

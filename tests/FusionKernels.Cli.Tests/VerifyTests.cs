@@ -42,6 +42,28 @@ public sealed class VerifyTests : IDisposable
     }
 
     [Test]
+    public void Verify_compares_a_single_shard_or_the_index_with_what_the_merge_recorded()
+    {
+        string[] shards = Directory.GetFiles(_folder["out"], "model-*.safetensors");
+        Assert.That(Tool.Run("verify", shards[0], "--json").Succeeds().Json.GetProperty("hashed").GetBoolean(), Is.True);
+        string index = _folder["out/model.safetensors.index.json"];
+        var whole = Tool.Run("verify", index, "--json").Succeeds().Json;
+        Assert.That(whole.GetProperty("hashed").GetBoolean(), Is.True);
+        Assert.That(whole.GetProperty("shards").GetInt32(), Is.EqualTo(shards.Length));
+        byte[] intact = File.ReadAllBytes(shards[0]);
+        try
+        {
+            File.WriteAllBytes(shards[0], [.. intact[..^1], (byte)~intact[^1]]);
+            Assert.That(Tool.Run("verify", shards[0]).ExitCode, Is.EqualTo(ExitCodes.BadData));
+            Tool.Run("verify", shards[1]).Succeeds();
+        }
+        finally
+        {
+            File.WriteAllBytes(shards[0], intact);
+        }
+    }
+
+    [Test]
     public void Verify_checks_the_format_of_a_checkpoint_that_no_merge_wrote()
     {
         var report = Tool.Run("verify", Path.Combine(Tool.Digits, "base"), "--json").Succeeds().Json;

@@ -45,7 +45,7 @@ internal sealed class DiffCommand : ToolCommand
                     Pair(tensor.LeftDtype.WireName(), tensor.RightDtype.WireName()),
                     Pair($"[{string.Join(", ", tensor.LeftShape)}]", $"[{string.Join(", ", tensor.RightShape)}]"),
                     tensor.Values is { } values ? $"{values.Changed}" : "-",
-                    tensor.IsNumeric ? Figure(tensor.Values!.Value.MaxAbsolute) : "-",
+                    Figure(MaxAbsolute(tensor)),
                     Figure(tensor.RelativeNorm),
                     Figure(tensor.Cosine));
             }
@@ -60,21 +60,28 @@ internal sealed class DiffCommand : ToolCommand
             terminal.Out.WriteLine(Terminal.Printable($"only in B  {name}"));
         var total = Total(diff);
         int changed = diff.Tensors.Count(tensor => !tensor.IsIdentical);
+        int apart = Incomparable(diff);
         terminal.Out.WriteLine(diff.IsIdentical
             ? $"identical: {Terminal.Count(diff.Tensors.Count, "tensor")}, every bit"
-            : $"{changed} of {Terminal.Count(diff.Tensors.Count, "common tensor")} differ; "
-                + $"max abs {Figure(total.Values!.Value.MaxAbsolute)}, rel norm {Figure(total.RelativeNorm)}, "
+            : $"{changed} of {Terminal.Count(diff.Tensors.Count, "common tensor")} differ{(apart == 0 ? ";" : $", {apart} of them in shape or kind; of the others")} "
+                + $"max abs {Figure(MaxAbsolute(total))}, rel norm {Figure(total.RelativeNorm)}, "
                 + $"cosine {Figure(total.Cosine)}; {diff.OnlyLeft.Count} only in A, {diff.OnlyRight.Count} only in B");
     }
 
-    // All numeric tensors as one long vector.
+    // All numeric tensors as one long vector; without values where there is none.
     private static TensorDifference Total(CheckpointDiff diff)
     {
         var sum = default(Kernels.Difference);
         foreach (var tensor in diff.Tensors.Where(tensor => tensor.IsNumeric))
             sum.Add(tensor.Values!.Value);
-        return new TensorDifference("", Dtype.F32, Dtype.F32, [], [], sum);
+        return new TensorDifference("", Dtype.F32, Dtype.F32, [], [], sum.Elements > 0 ? sum : null);
     }
+
+    // Tensors of other shapes, or of kinds that have no common values.
+    private static int Incomparable(CheckpointDiff diff) => diff.Tensors.Count(tensor => tensor.Values is null);
+
+    private static double MaxAbsolute(TensorDifference tensor) =>
+        tensor.IsNumeric ? tensor.Values!.Value.MaxAbsolute : double.NaN;
 
     private static string Pair(string left, string right) => left == right ? left : $"{left} / {right}";
 
@@ -100,13 +107,14 @@ internal sealed class DiffCommand : ToolCommand
                 ["elements"] = tensor.Values?.Elements,
                 ["changed"] = tensor.Values?.Changed,
                 ["non_finite"] = tensor.IsNumeric ? tensor.Values?.NonFinite : null,
-                ["max_abs"] = tensor.IsNumeric ? Number(tensor.Values!.Value.MaxAbsolute) : null,
+                ["max_abs"] = Number(MaxAbsolute(tensor)),
                 ["relative_norm"] = Number(tensor.RelativeNorm),
                 ["cosine"] = Number(tensor.Cosine),
             })]),
             ["only_left"] = new JsonArray([.. diff.OnlyLeft.Select(name => JsonValue.Create(name))]),
             ["only_right"] = new JsonArray([.. diff.OnlyRight.Select(name => JsonValue.Create(name))]),
-            ["max_abs"] = Number(total.Values!.Value.MaxAbsolute),
+            ["incomparable"] = Incomparable(diff),
+            ["max_abs"] = Number(MaxAbsolute(total)),
             ["relative_norm"] = Number(total.RelativeNorm),
             ["cosine"] = Number(total.Cosine),
         };

@@ -16,7 +16,7 @@ internal sealed class MethodsCommand : ToolCommand
     };
 
     public MethodsCommand()
-        : base("methods", "List the merge methods and their parameters")
+        : base("methods", "Describe a merge method, or without a name list all")
     {
         Add(_name);
     }
@@ -102,7 +102,7 @@ internal sealed class MethodsCommand : ToolCommand
     {
         ["name"] = method.Name,
         ["summary"] = method.Summary,
-        ["base"] = method.Base.ToString(),
+        ["base"] = method.Base == BaseUse.None ? null : method.Base.ToString(),
         ["min_models"] = method.MinModels,
         ["max_models"] = method.MaxModels == int.MaxValue ? null : method.MaxModels,
         ["parameters"] = new JsonArray([.. method.Parameters.Select(p => new JsonObject

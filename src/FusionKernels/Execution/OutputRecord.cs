@@ -20,6 +20,10 @@ internal sealed record OutputRecord
     /// <summary>The other files by name.</summary>
     public required IReadOnlyDictionary<string, FileRecord> Files { get; init; }
 
+    /// <summary>What is recorded of one shard; <c>null</c> where the merge wrote none of this name.</summary>
+    public OutputRecord? Of(string shard) => Shards.FirstOrDefault(s => s.File == shard) is { } found
+        ? this with { Shards = [found], Files = new Dictionary<string, FileRecord>() } : null;
+
     /// <summary>The record as JSON whose last property is the checksum of all that stands before it.</summary>
     public byte[] ToBytes()
     {
