@@ -21,7 +21,7 @@ internal abstract class AdapterCommand : ToolCommand
 
     private readonly Option<double?> _energy = new("--energy")
     {
-        Description = "Share of each module's energy to keep, by the smallest rank that does as far as a sketch can tell",
+        Description = "Share of each module's energy to keep, by the smallest rank that a sketch finds to do",
         HelpName = "SHARE",
         CustomParser = result =>
             ReadNumber(result, result.Tokens[0].Value, share => share is > 0 and <= 1, "share above 0, at most 1"),

@@ -61,9 +61,10 @@ internal sealed class DiffCommand : ToolCommand
         var total = Total(diff);
         int changed = diff.Tensors.Count(tensor => !tensor.IsIdentical);
         int apart = Incomparable(diff);
+        string which = apart == 0 ? ";" : $", {apart} of them in shape or kind; of the others";
         terminal.Out.WriteLine(diff.IsIdentical
             ? $"identical: {Terminal.Count(diff.Tensors.Count, "tensor")}, every bit"
-            : $"{changed} of {Terminal.Count(diff.Tensors.Count, "common tensor")} differ{(apart == 0 ? ";" : $", {apart} of them in shape or kind; of the others")} "
+            : $"{changed} of {Terminal.Count(diff.Tensors.Count, "common tensor")} differ{which} "
                 + $"max abs {Figure(MaxAbsolute(total))}, rel norm {Figure(total.RelativeNorm)}, "
                 + $"cosine {Figure(total.Cosine)}; {diff.OnlyLeft.Count} only in A, {diff.OnlyRight.Count} only in B");
     }

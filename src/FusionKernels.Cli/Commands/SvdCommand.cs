@@ -14,14 +14,14 @@ internal sealed class SvdCommand : ToolCommand
     // Tensors that a warning names.
     private const int NamesShown = 20;
 
+    private static readonly int[] DefaultRanks = [8, 16, 32, 64, 128];
+
     private readonly Argument<string> _base = new("BASE") { Description = "The checkpoint that was fine-tuned" };
     private readonly Argument<string> _expert = new("EXPERT") { Description = "What became of it" };
 
-    private static readonly int[] DefaultRanks = [8, 16, 32, 64, 128];
-
     private readonly Option<int[]> _ranks = new("--ranks")
     {
-        Description = $"Ranks whose share of the energy is shown, with commas [default: {string.Join(',', DefaultRanks)}]",
+        Description = $"Ranks whose share of the energy is shown [default: {string.Join(',', DefaultRanks)}]",
         HelpName = "N,N,...",
         CustomParser = result =>
         {

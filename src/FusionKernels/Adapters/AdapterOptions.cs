@@ -10,8 +10,8 @@ public record AdapterOptions
 
     /// <summary>
     /// Share of a module's energy (its squared Frobenius norm) that is kept by as few triplets as can, above 0, at most
-    /// 1; <c>null</c> to keep as many triplets as <see cref="Rank"/> allows. Singular values that come from a sketch are,
-    /// if anything, a little too small, so that a triplet more may be kept than is needed, never one less.
+    /// 1; <c>null</c> to keep as many triplets as <see cref="Rank"/> allows. Singular values of a sketch are, if
+    /// anything, too small, so that a triplet more may be kept than is needed, never one less.
     /// </summary>
     public double? Energy { get; init; }
 
