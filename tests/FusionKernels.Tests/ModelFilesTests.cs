@@ -129,6 +129,38 @@ public class ModelFilesTests
             "config.json: 'layer_types' of layer 1 is \"y\" and \"v\" in what it is merged from; the first stands"));
     }
 
+    [Test]
+    public async Task A_quantization_that_the_output_has_not_is_left_out_of_the_config()
+    {
+        const string Config = """{"quantization_config": {"quant_method": "fp8"}, "text_config": {"vocab_size": 2}}""";
+        MemoryTensor[] Eight(params byte[] values) =>
+            [new("w", Dtype.F8E4M3, [1, 2], values), ToyModels.F32("w_scale", [1], [2])];
+        using var folder = new TemporaryModels(new Dictionary<string, MemoryTensor[]>
+        {
+            ["eight"] = Eight(0x38, 0x40),
+            ["eight2"] = Eight(0x40, 0x38),
+            ["plain"] = [ToyModels.F32("w", [1, 2], [1, 2]), ToyModels.F32("w_scale", [1], [2])],
+        });
+        foreach (string model in new[] { "eight", "eight2", "plain" })
+            folder.Write(model, "config.json", Config);
+        const string Scales = "eight: is quantized; 1 tensor(s) (w, ...) are merged as they are stored, without their scales";
+        const string LeftOut =
+            "config.json: 'quantization_config' is left out, because no tensor written is quantized";
+        var copy = Recipe.For("passthrough").Add("eight");
+        foreach (var (recipe, kept, warnings) in new (Recipe, bool, string[])[]
+        {
+            (copy, true, []),
+            (copy.WithDtype("bfloat16"), false, [LeftOut, Scales]),
+            (Linear("eight", "eight2"), true, [Scales]),
+            (Linear("plain"), false, [LeftOut]),
+        })
+        {
+            var (config, found) = await Merged(folder, recipe);
+            Assert.That(config.AsObject().ContainsKey("quantization_config"), Is.EqualTo(kept));
+            Assert.That(found.Where(w => !w.Contains("'dtype' gives", StringComparison.Ordinal)), Is.EqualTo(warnings));
+        }
+    }
+
     private static TemporaryModels Stacks()
     {
         MemoryTensor[] Of(int layers) =>

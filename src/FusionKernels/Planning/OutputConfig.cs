@@ -7,6 +7,7 @@ namespace FusionKernels.Planning;
 /// <summary>The output's config.json: the donor's, but for what the tensors written, or their class, contradict.</summary>
 internal sealed class OutputConfig
 {
+    private const string Quantization = "quantization_config";
     private static readonly string[] DtypeKeys = ["dtype", "torch_dtype"];
     private readonly MergePlan _plan;
     private readonly List<string> _warnings = [];
@@ -19,6 +20,7 @@ internal sealed class OutputConfig
         Json = ModelConfig.Read(plan.Donor.Input) ?? (plan.ClassSettings.Count > 0 ? [] : null);
         if (Json is not null)
             Edit(Json);
+        WarnOfScales();
     }
 
     /// <summary>What it says; <c>null</c> where the donor has none.</summary>
@@ -44,6 +46,7 @@ internal sealed class OutputConfig
                 config[name] = id?.DeepClone();
         }
 
+        DropQuantization(config);
         foreach (var (name, value) in _plan.ClassSettings)
             config[name] = value?.DeepClone();
     }
@@ -94,6 +97,36 @@ internal sealed class OutputConfig
 
         part[name] = new JsonArray([.. entries.Select(e => e[0]?.DeepClone())]);
     }
+
+    // Loaders would look for packed numbers or scales where plain ones stand.
+    private void DropQuantization(JsonObject config)
+    {
+        if (_plan.Tensors.Values.Any(t => IsPacked(t.Spec.Dtype, t.Spec.Shape)))
+            return;
+        foreach (var part in ModelConfig.Parts(config).Where(part => part.ContainsKey(Quantization)).ToArray())
+        {
+            part.Remove(Quantization);
+            _warnings.Add($"{ModelConfig.FileName}: '{Quantization}' is left out, because no tensor written is quantized");
+        }
+    }
+
+    // Scales stand in tensors of their own; a merge knows nothing of them.
+    private void WarnOfScales()
+    {
+        string[] unscaled = [.. _plan.Tensors.Values.Where(t => t.Inputs.Any(i => IsPacked(i.Dtype, i.Shape)
+            && (t.Inputs.Skip(1).Any() || t.Spec.Dtype != i.Dtype))).Select(t => t.Spec.Name)];
+        var models = _plan.Models.Append(_plan.Donor).Where(m => ModelConfig.Read(m.Input) is { } config
+            && ModelConfig.Parts(config).Any(part => part.ContainsKey(Quantization)));
+        if (unscaled.Length > 0 && models.FirstOrDefault() is { } model)
+        {
+            _warnings.Add(
+                $"{model.Path}: is quantized; {unscaled.Length} tensor(s) ({unscaled[0]}, ...) are merged as they are stored, "
+                + "without their scales");
+        }
+    }
+
+    private static bool IsPacked(Dtype dtype, IReadOnlyList<long> shape) =>
+        shape.Count >= 2 && (dtype.Bits() <= 8 || dtype == Dtype.I32);
 
     // The recipe's, else that of most elements where the donor has another one; a donor knows best what its own is.
     private static Dtype? DtypeOf(MergePlan plan)
