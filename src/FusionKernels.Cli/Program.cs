@@ -94,7 +94,12 @@ internal static class Program
         static string Describe(ParseError error)
         {
             string message = error.Message.TrimEnd('.');
-            string name = (error.SymbolResult as OptionResult)?.Option.Name ?? "";
+            string name = error.SymbolResult switch
+            {
+                OptionResult option => option.Option.Name,
+                ArgumentResult argument => argument.Argument.Name,
+                _ => "",
+            };
             return message.Contains(name, StringComparison.Ordinal) ? message : $"{name}: {message}";
         }
     }

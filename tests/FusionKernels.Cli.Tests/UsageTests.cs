@@ -12,8 +12,8 @@ public class UsageTests
             .AssertFails(ExitCodes.Usage, "'--memroy'", "did you mean '--memory'", "fusion merge --help");
 
     [Test]
-    public void A_missing_argument_is_refused() =>
-        Tool.Run("merge", "recipe.yml").AssertFails(ExitCodes.Usage, "fusion merge --help");
+    public void A_missing_argument_is_refused_and_named() =>
+        Tool.Run("merge", "recipe.yml").AssertFails(ExitCodes.Usage, "OUT", "fusion merge --help");
 
     [TestCase("--memory", "1G")]
     [TestCase("--memory", "-1")]

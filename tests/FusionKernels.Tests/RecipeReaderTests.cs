@@ -143,6 +143,7 @@ public class RecipeReaderTests
     [TestCase("merge_method: linear", "exactly one of 'models', 'slices' and 'modules'")]
     [TestCase("merge_method: linear\nmodels: a", "'models' must be a list")]
     [TestCase("merge_method: linear\nmodels: [a]", "must be a map of keys")]
+    [TestCase("merge_method: linear\nmodels: [{model: \"a\\0b\"}]", "'model' must be text")]
     [TestCase("merge_method: linear\nmodels: [{parameters: {}}]", "needs 'model'")]
     [TestCase(Minimal + "slices: []", "exactly one of 'models', 'slices' and 'modules'")]
     [TestCase("merge_method: linear\nslices: [{sources: [{model: a, layer_range: [2, 1]}]}]", "'layer_range' must be")]

@@ -87,8 +87,9 @@ internal sealed class YamlNode
     /// <summary>An error at this place.</summary>
     public MergeException Error(string message) => new(MergeError.Recipe, $"{_file}:{_line}: {message}");
 
-    /// <summary>The scalar as text.</summary>
-    public string AsText(string key) => Scalar is not null && !IsNull ? Scalar : throw Error($"'{key}' must be text");
+    /// <summary>The scalar as text; without NUL, which no path can hold.</summary>
+    public string AsText(string key) => Scalar is not null && !IsNull && !Scalar.Contains('\0', StringComparison.Ordinal)
+        ? Scalar : throw Error($"'{key}' must be text");
 
     /// <summary>
     /// The scalar as a number; YAML 1.1's true, yes and on read as 1, false, no and off as 0. <c>null</c> when it is no
