@@ -38,6 +38,8 @@ public class ModelFilesTests
         {
             var config = await ConfigOf(Linear("tied", "large").WithBase(donor));
             Assert.That(config["vocab_size"]!.GetValue<int>(), Is.EqualTo(2), donor);
+            if (donor == "large")
+                Assert.That(config["text_config"]!["vocab_size"]!.GetValue<int>(), Is.EqualTo(2));
         }
 
         var larger = await ConfigOf(Linear("large").WithBase("tied"));
@@ -143,7 +145,8 @@ public class ModelFilesTests
         });
         foreach (string model in new[] { "eight", "eight2", "plain" })
             folder.Write(model, "config.json", Config);
-        const string Scales = "eight: is quantized; 1 tensor(s) (w, ...) are merged as they are stored, without their scales";
+        const string Scales =
+            "eight: is quantized; 1 tensor(s) (w, ...) are merged as they are stored, without their scales";
         const string LeftOut =
             "config.json: 'quantization_config' is left out, because no tensor written is quantized";
         var copy = Recipe.For("passthrough").Add("eight");
@@ -213,7 +216,7 @@ public class ModelFilesTests
         });
         foreach (string model in new[] { "tied", "tied2", "twice", "untied", "untied2" })
             folder.Write(model, "config.json", Tied);
-        folder.Write("large", "config.json", """{"vocab_size": 3}""");
+        folder.Write("large", "config.json", """{"vocab_size": 3, "text_config": {"vocab_size": 3}}""");
         return (await Merged(folder, recipe)).Config;
     }
 }

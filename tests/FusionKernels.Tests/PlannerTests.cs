@@ -97,6 +97,7 @@ public class PlannerTests
         Is.EqualTo(new[] { $"config.json: '{first.Split('"')[1]}' is {value} in m0 and {other} in m1" }));
 
     [TestCase("{}", """{"num_attention_heads": 8}""")]
+    [TestCase("""{"intermediate_size": [4, 5]}""", """{"intermediate_size": [4, 6]}""")]
     [TestCase("""{"rope_theta": 10000.0, "rope_scaling": null}""", """{"rope_theta": 10000, "hidden_size": 8}""")]
     public void Configs_that_say_the_same_or_nothing_agree(string first, string second) =>
         Assert.That(Planned(Linear("m0", "m1"), first, second).Warnings, Is.Empty);

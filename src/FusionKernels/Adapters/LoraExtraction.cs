@@ -142,8 +142,9 @@ public sealed class LoraExtraction
         string[] names = [.. modules.Concat(modules.Select(AdapterFiles.Last)).Distinct()];
         if (_options.SavedModules.FirstOrDefault(s => !names.Contains(s)) is { } unknown)
         {
+            string nearest = Spelling.Suggest(unknown, names);
             throw new MergeException(
-                MergeError.Recipe, $"no module to be stored whole is called '{unknown}'{Spelling.Suggest(unknown, names)}");
+                MergeError.Recipe, $"no module to be stored whole is called '{unknown}'{nearest}");
         }
 
         foreach (Regex idle in _include.Concat(_exclude).Where(e => !modules.Any(e.IsMatch)))

@@ -15,8 +15,8 @@ internal static class ModelAgreement
     // What layers compute from equal tensors depends on these; the output keeps those of its donor.
     private static readonly string[] Meanings =
     [
-        "model_type", "num_attention_heads", "n_head", "num_key_value_heads", "head_dim", "hidden_act", "rope_theta",
-        "rope_scaling", "rope_parameters",
+        "model_type", "intermediate_size", "num_attention_heads", "n_head", "num_key_value_heads", "head_dim",
+        "hidden_act", "rope_theta", "rope_scaling", "rope_parameters",
     ];
 
     /// <summary>What differs between models with a config.json, one line for each key.</summary>
@@ -43,10 +43,11 @@ internal static class ModelAgreement
         warnings.AddRange(others.Select(Difference).OfType<string>());
         return warnings;
 
-        // A key that a config lacks has a default that only the model's code knows.
+        // A key that a config lacks has a default that only the model's code knows; a list is a layer's matter.
         string? Difference(string key)
         {
-            var known = configs.Select(m => (m.Path, Value: Find(m.Config!, key))).Where(m => m.Value is not null).ToArray();
+            var known = configs.Select(m => (m.Path, Value: Find(m.Config!, key)))
+                .Where(m => m.Value is not null).ToArray();
             var (path, value) = known.FirstOrDefault(m => !JsonNode.DeepEquals(m.Value, known[0].Value));
             return value is null ? null
                 : $"{ModelConfig.FileName}: '{key}' is {known[0].Value!.ToJsonString()} in {known[0].Path} "
@@ -55,5 +56,5 @@ internal static class ModelAgreement
     }
 
     private static JsonNode? Find(JsonObject config, string key) =>
-        ModelConfig.Parts(config).Select(part => part[key]).FirstOrDefault(value => value is not null);
+        ModelConfig.Parts(config).Select(part => part[key]).FirstOrDefault(value => value is not (null or JsonArray));
 }

@@ -54,9 +54,9 @@ internal static class ModelConfig
         int last = -1;
         foreach (var entry in list)
         {
-            if (entry is not JsonValue value || !value.TryGetValue(out int number) || number <= last || number >= layers)
+            if (entry is not JsonValue value || !value.TryGetValue(out int layer) || layer <= last || layer >= layers)
                 return false;
-            last = number;
+            last = layer;
         }
 
         return list.Count > 0;

@@ -4,7 +4,9 @@ using FusionKernels.Safetensors;
 
 namespace FusionKernels.Planning;
 
-/// <summary>The output's config.json: the donor's, but for what the tensors written, or their class, contradict.</summary>
+/// <summary>
+/// The output's config.json: the donor's, but for what the tensors written, or their class, contradict.
+/// </summary>
 internal sealed class OutputConfig
 {
     private const string Quantization = "quantization_config";
@@ -29,17 +31,23 @@ internal sealed class OutputConfig
     /// <summary>What of it a careful user should know.</summary>
     public IReadOnlyList<string> Warnings => _warnings;
 
+    private void Warn(string message) => _warnings.Add($"{ModelConfig.FileName}: {message}");
+
     // Ids of special tokens are the tokenizer's.
     private void Edit(JsonObject config)
     {
         if (DtypeOf(_plan) is { } dtype)
             SetDtype(config, Elements.NameOf(dtype));
-        if (_plan.Vocabulary is { } rows && config.ContainsKey("vocab_size"))
-            config["vocab_size"] = rows;
         if (_plan.SlicedLayers is { } layers)
             SetLayers(config, layers);
-        if (config["tie_word_embeddings"]?.GetValueKind() == JsonValueKind.True && _plan.UntiedHead)
-            config["tie_word_embeddings"] = false;
+        foreach (JsonObject part in ModelConfig.Parts(config))
+        {
+            if (_plan.Vocabulary is { } rows && part.ContainsKey("vocab_size"))
+                part["vocab_size"] = rows;
+            if (part["tie_word_embeddings"]?.GetValueKind() == JsonValueKind.True && _plan.UntiedHead)
+                part["tie_word_embeddings"] = false;
+        }
+
         if (_plan.Tokenizer is { } tokenizer && ModelConfig.Read(tokenizer.Donor) is { } other)
         {
             foreach (var (name, id) in other.Where(p => p.Key.EndsWith("_token_id", StringComparison.Ordinal)))
@@ -63,7 +71,7 @@ internal sealed class OutputConfig
                 SetList(part, name, layers, configs.ToDictionary(c => c.Key, c => ListOf(c.Value, name)));
             bool moved = layers.Count != count || layers.Where((sources, i) => sources.Any(s => s.Layer != i)).Any();
             foreach (string name in moved ? ModelConfig.ListsOfLayers(part, count) : [])
-                _warnings.Add($"{ModelConfig.FileName}: '{name}' gives numbers of layers, and still those of {_plan.Donor.Path}");
+                Warn($"'{name}' gives numbers of layers, and still those of {_plan.Donor.Path}");
             part[key] = layers.Count;
         }
 
@@ -78,10 +86,11 @@ internal sealed class OutputConfig
         IReadOnlyList<IReadOnlyList<SourceLayer>> layers,
         Dictionary<PlannedModel, JsonArray?> lists)
     {
-        if (layers.SelectMany(sources => sources).FirstOrDefault(s => s.Layer >= (lists[s.Model]?.Count ?? 0)) is { } gap)
+        var all = layers.SelectMany(sources => sources);
+        if (all.FirstOrDefault(s => s.Layer >= (lists[s.Model]?.Count ?? 0)) is { } gap)
         {
-            _warnings.Add(
-                $"{ModelConfig.FileName}: '{name}' is still that of {_plan.Donor.Path}, not of the {layers.Count} layers written: "
+            Warn(
+                $"'{name}' is still that of {_plan.Donor.Path}, not of the {layers.Count} layers written: "
                 + $"{gap.Model.Path} has no such list");
             return;
         }
@@ -90,9 +99,8 @@ internal sealed class OutputConfig
         int odd = Array.FindIndex(entries, e => !e.All(other => JsonNode.DeepEquals(e[0], other)));
         if (odd >= 0)
         {
-            _warnings.Add(
-                $"{ModelConfig.FileName}: '{name}' of layer {odd} is {string.Join(" and ", entries[odd].Select(e => e?.ToJsonString()))} "
-                + "in what it is merged from; the first stands");
+            string found = string.Join(" and ", entries[odd].Select(e => e?.ToJsonString() ?? "null").Distinct());
+            Warn($"'{name}' of layer {odd} is {found} in what it is merged from; the first stands");
         }
 
         part[name] = new JsonArray([.. entries.Select(e => e[0]?.DeepClone())]);
@@ -106,7 +114,7 @@ internal sealed class OutputConfig
         foreach (var part in ModelConfig.Parts(config).Where(part => part.ContainsKey(Quantization)).ToArray())
         {
             part.Remove(Quantization);
-            _warnings.Add($"{ModelConfig.FileName}: '{Quantization}' is left out, because no tensor written is quantized");
+            Warn($"'{Quantization}' is left out, because no tensor written is quantized");
         }
     }
 
@@ -120,8 +128,8 @@ internal sealed class OutputConfig
         if (unscaled.Length > 0 && models.FirstOrDefault() is { } model)
         {
             _warnings.Add(
-                $"{model.Path}: is quantized; {unscaled.Length} tensor(s) ({unscaled[0]}, ...) are merged as they are stored, "
-                + "without their scales");
+                $"{model.Path}: is quantized; {unscaled.Length} tensor(s) ({unscaled[0]}, ...) are merged as they are "
+                + "stored, without their scales");
         }
     }
 

@@ -8,7 +8,10 @@ namespace FusionKernels.Planning;
 /// <param name="Layers">Output layers of the slice, or <c>null</c> for whole models.</param>
 /// <param name="Parameters">The slice's own parameters.</param>
 internal sealed record PlannedSlice(
-    SliceSource? Origin, IReadOnlyList<SliceSource> Sources, int? Layers, IReadOnlyDictionary<string, Setting> Parameters)
+    SliceSource? Origin,
+    IReadOnlyList<SliceSource> Sources,
+    int? Layers,
+    IReadOnlyDictionary<string, Setting> Parameters)
 {
     /// <summary>Everything that is merged, the origin first.</summary>
     public IEnumerable<SliceSource> All => Origin is null ? Sources : [Origin, .. Sources];
