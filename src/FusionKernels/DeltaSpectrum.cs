@@ -34,7 +34,9 @@ public sealed record DeltaSpectrum(
     /// <param name="options">How the values are found; every tensor has a stream of its own.</param>
     /// <param name="threads">Worker threads; 0 is one per processor.</param>
     /// <param name="cancellation">Stops between parts of the work.</param>
-    /// <exception cref="MergeException">There is no such matrix, shapes differ, or a delta holds NaN or infinity.</exception>
+    /// <exception cref="MergeException">
+    /// There is no such matrix, shapes differ, or a delta holds NaN or infinity.
+    /// </exception>
     /// <exception cref="SafetensorsException">A file breaks a rule of the format.</exception>
     /// <exception cref="SourceUnavailableException">A file is missing or cannot be read.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>

@@ -14,7 +14,8 @@ internal sealed class LayerShuffleCommand : RecipeCommand
 
     private readonly Option<double[]> _weights = new("--weight", "-w")
     {
-        Description = "A model's weight, in the order of the models; --full-random draws its layers times this [default: 1]",
+        Description = "A model's weight, in the order of the models; --full-random draws its layers times this "
+            + "[default: 1]",
         HelpName = "W",
     };
 

@@ -68,8 +68,9 @@ internal sealed class SvdCommand : ToolCommand
         var unmatched = DeltaSpectrum.Unmatched(basis, expert);
         if (unmatched.Count > 0)
         {
-            string names = string.Join(", ", unmatched.Take(NamesShown)) + (unmatched.Count > NamesShown ? ", ..." : "");
-            Terminal.Warn($"not measured, because one of the models lacks it: {names}");
+            string more = unmatched.Count > NamesShown ? ", ..." : "";
+            string names = string.Join(", ", unmatched.Take(NamesShown));
+            Terminal.Warn($"not measured, because one of the models lacks it: {names}{more}");
         }
 
         if (terminal.Json)
