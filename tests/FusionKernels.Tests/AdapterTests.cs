@@ -239,6 +239,7 @@ internal sealed class AdapterTests : IDisposable
             await Refusal(() => Extract("base", "d", options with { SkipUndecomposable = true, Exclude = ["embed"] })),
             Does.Contain("nothing"));
         Assert.That(await Refusal(() => Extract("base", "e", options)), Does.Contain("no module has a rank above 0"));
+        Assert.That(Directory.EnumerateFileSystemEntries(_models["e"]), Is.Empty);
         Assert.That(
             await Refusal(() => Extract("expert", "f", options with { Include = ["nomatch"] })),
             Does.EndWith("no module is left to make factors of"));

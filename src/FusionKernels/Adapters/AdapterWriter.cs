@@ -138,7 +138,11 @@ internal sealed unsafe class AdapterWriter
 
         // PEFT loads no adapter without factors, whatever else it holds.
         if (_computed.Count == 0)
+        {
+            folder.Forget();
             throw new MergeException(MergeError.Models, $"{_output}: no module has a rank above 0: nothing to store");
+        }
+
         return Layout(
             _computed.SelectMany(c => new[] { c.Module.Specs(c.Rank).A, c.Module.Specs(c.Rank).B })
                 .Concat(_plan.Others.Select(o => o.Spec)));

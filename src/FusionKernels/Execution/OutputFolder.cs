@@ -142,9 +142,7 @@ internal sealed class OutputFolder : IDisposable
         _store.WriteAll(RecordFile, record.ToBytes());
         if (layout.IndexJson is { } last)
             _store.WriteAll(OutputLayout.IndexFileName, last.Span);
-        _store.Delete(JournalFile);
-        DeleteParts();
-        _store.Delete(PlanFile);
+        Forget();
 
         void Put(string name, byte[] bytes)
         {
@@ -152,6 +150,14 @@ internal sealed class OutputFolder : IDisposable
                 _store.WriteAll(name, bytes);
             records[name] = new FileRecord(bytes.Length, Crc32C.Of(bytes));
         }
+    }
+
+    /// <summary>Leaves nothing to go on with, because the work is done or comes to nothing.</summary>
+    public void Forget()
+    {
+        _store.Delete(JournalFile);
+        DeleteParts();
+        _store.Delete(PlanFile);
     }
 
     /// <inheritdoc/>
