@@ -77,8 +77,8 @@ internal static class Program
         bool isRoot = command is RootCommand;
 
         // What looks like an option and is none was a word too many, or was taken for an argument.
-        var taken = parsed.CommandResult.Children.OfType<ArgumentResult>().SelectMany(argument => argument.Tokens);
-        string? option = parsed.UnmatchedTokens.Concat(taken.Select(t => t.Value)).FirstOrDefault(w => w.StartsWith('-'));
+        var taken = parsed.CommandResult.Children.OfType<ArgumentResult>().SelectMany(a => a.Tokens).Select(t => t.Value);
+        string? option = parsed.UnmatchedTokens.Concat(taken).FirstOrDefault(word => word.StartsWith('-'));
         string message = (option, parsed.UnmatchedTokens) switch
         {
             (not null, _) => $"unknown option '{option}'" + Suggest(option, command.Options.Concat(ToolCommand.Common)),
@@ -94,12 +94,7 @@ internal static class Program
         static string Describe(ParseError error)
         {
             string message = error.Message.TrimEnd('.');
-            string name = error.SymbolResult switch
-            {
-                OptionResult option => option.Option.Name,
-                ArgumentResult argument => argument.Argument.Name,
-                _ => "",
-            };
+            string name = ToolCommand.NameOf(error.SymbolResult);
             return message.Contains(name, StringComparison.Ordinal) ? message : $"{name}: {message}";
         }
     }

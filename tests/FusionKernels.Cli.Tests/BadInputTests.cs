@@ -43,7 +43,8 @@ public sealed class BadInputTests : IDisposable
             nonsense: 3
             """);
         string error = Tool.Run("merge", recipe, _folder["out"], "--lenient").Succeeds().Error;
-        Assert.That(error, Does.Contain($"{recipe}:4: 'nonsense'").And.Contain($"{recipe}: linear has no parameter 'wieght'"));
+        Assert.That(error, Does.Contain($"{recipe}:4: 'nonsense'"));
+        Assert.That(error, Does.Contain($"{recipe}: linear has no parameter 'wieght'"));
         Assert.That(error.Split("'nonsense'"), Has.Length.EqualTo(2), "said once");
     }
 

@@ -26,7 +26,10 @@ internal sealed class LayerShuffleCommand : RecipeCommand
 
     private readonly Option<bool> _half = new("--fp16") { Description = "Write float16" };
 
-    private readonly Option<bool> _printYaml = new("--print-yaml") { Description = "Write the recipe to stdout; with --json, a line of JSON that holds it" };
+    private readonly Option<bool> _printYaml = new("--print-yaml")
+    {
+        Description = "Write the recipe to stdout; with --json, as a string in a line of JSON",
+    };
 
     private readonly Option<string> _writeYaml = new("--write-yaml")
     {
@@ -68,7 +71,7 @@ internal sealed class LayerShuffleCommand : RecipeCommand
     private static void Write(string file, string yaml)
     {
         if (Path.Exists(file) && !(File.Exists(file) && File.ReadAllText(file) == yaml))
-            throw new MergeException(MergeError.Output, $"--write-yaml {file}: is there already, and holds something else");
+            throw new MergeException(MergeError.Output, $"--write-yaml {file}: is there, and holds something else");
         File.WriteAllText(file, yaml);
     }
 }

@@ -40,8 +40,16 @@ internal abstract class ToolCommand : Command
     private static void RefuseEmptyWords(CommandResult result)
     {
         foreach (var child in result.Children.Where(child => child.Tokens.Any(token => token.Value.Length == 0)))
-            result.AddError($"{(child is OptionResult option ? option.Option.Name : ((ArgumentResult)child).Argument.Name)} is empty");
+            result.AddError($"{NameOf(child)} is empty");
     }
+
+    /// <summary>What a part of a command line is called; empty for a command.</summary>
+    public static string NameOf(SymbolResult? part) => part switch
+    {
+        OptionResult option => option.Option.Name,
+        ArgumentResult argument => argument.Argument.Name,
+        _ => "",
+    };
 
     /// <summary>Runs the command and returns its exit code.</summary>
     protected abstract Task<int> RunAsync(ParseResult parsed, Terminal terminal, CancellationToken cancellation);

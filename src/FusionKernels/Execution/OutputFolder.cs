@@ -24,6 +24,9 @@ internal sealed class OutputFolder : IDisposable
     private readonly string _path;
     private readonly PlanRecord _record;
 
+    // Small files of a finished merge that were changed since: someone's work.
+    private string[] _changed = [];
+
     private OutputFolder(IOutputStore store, string path, IDisposable locked, PlanRecord record)
     {
         (_store, _path, _lock, _record) = (store, path, locked, record);
@@ -35,14 +38,9 @@ internal sealed class OutputFolder : IDisposable
     /// <summary>Whether an earlier run finished the whole merge.</summary>
     public bool IsComplete { get; private set; }
 
-    /// <summary>
-    /// Small files of a finished merge that were changed since. They are someone's work, and stay as they are.
-    /// </summary>
-    private string[] Changed { get; set; } = [];
-
     /// <summary>A line for each file of the output that stays as someone changed it.</summary>
-    public IEnumerable<string> Warnings =>
-        Changed.Select(name => $"{Path.Combine(_path, name)}: was changed since it was written, and stays so; only a restart replaces it");
+    public IEnumerable<string> Warnings => _changed.Select(name =>
+        $"{Path.Combine(_path, name)}: was changed since it was written, and stays so; only a restart replaces it");
 
     /// <summary>Takes the output for a plan: empty, or left by a run of the same plan.</summary>
     /// <param name="store">The output.</param>
@@ -57,7 +55,10 @@ internal sealed class OutputFolder : IDisposable
     {
         var foreign = store.List();
         if (!foreign.Contains(State) && !foreign.Contains(RecordFile) && foreign.Count > 0)
-            throw new MergeException(MergeError.Output, $"{path}: the output folder holds '{foreign[0]}', which no merge of ours wrote");
+        {
+            throw new MergeException(
+                MergeError.Output, $"{path}: the output folder holds '{foreign[0]}', which no merge of ours wrote");
+        }
 
         var folder = new OutputFolder(store, path, store.Lock(LockFile), record);
         try
@@ -146,7 +147,7 @@ internal sealed class OutputFolder : IDisposable
 
         void Put(string name, byte[] bytes)
         {
-            if (!Changed.Contains(name))
+            if (!_changed.Contains(name))
                 _store.WriteAll(name, bytes);
             records[name] = new FileRecord(bytes.Length, Crc32C.Of(bytes));
         }
@@ -195,7 +196,8 @@ internal sealed class OutputFolder : IDisposable
             string state = unfinished is null ? "a finished merge" : "an unfinished merge";
             throw new MergeException(
                 MergeError.Changed,
-                $"{_path}: the output holds {state} of another recipe or other sources ({difference}); only a restart replaces it");
+                $"{_path}: the output holds {state} of another recipe or other sources ({difference}); "
+                + "only a restart replaces it");
         }
 
         if (restart && (before is not null || damaged))
@@ -204,12 +206,12 @@ internal sealed class OutputFolder : IDisposable
             (unfinished, finished) = (null, null);
         }
 
-        Changed =
-        [
-            .. (finished?.Files ?? new Dictionary<string, FileRecord>())
-                .Where(f => f.Key != OutputLayout.IndexFileName && _store.Exists(f.Key) && !IsIntact(f.Key, f.Value))
-                .Select(f => f.Key),
-        ];
+        if (finished is not null)
+        {
+            var files = finished.Files.Where(f => f.Key != OutputLayout.IndexFileName && _store.Exists(f.Key));
+            _changed = [.. files.Where(f => !IsIntact(f.Key, f.Value)).Select(f => f.Key)];
+        }
+
         if (unfinished is not null)
         {
             foreach (var shard in Journal())
@@ -219,7 +221,8 @@ internal sealed class OutputFolder : IDisposable
         {
             foreach (var shard in finished.Shards)
                 Keep(layout, shard);
-            IsComplete = Finished.Count == layout.Shards.Count && finished.Files.All(f => Changed.Contains(f.Key) || IsIntact(f.Key, f.Value));
+            IsComplete = Finished.Count == layout.Shards.Count
+                && finished.Files.All(f => _changed.Contains(f.Key) || IsIntact(f.Key, f.Value));
         }
 
         if (!IsComplete && unfinished is null)

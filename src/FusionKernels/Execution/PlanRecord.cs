@@ -69,7 +69,8 @@ internal sealed record PlanRecord
             case (JsonArray a, JsonArray b):
                 if (a.Count != b.Count)
                     return $"{path} had {a.Count} entries, now {b.Count}";
-                return a.Select((item, i) => Difference(item, b[i], $"{path}[{Index(item, b[i], i)}]")).FirstOrDefault(d => d is not null);
+                return a.Select((item, i) => Difference(item, b[i], $"{path}[{Index(item, b[i], i)}]"))
+                    .FirstOrDefault(d => d is not null);
             default:
                 string was = before?.ToJsonString() ?? "nothing", isNow = now?.ToJsonString() ?? "nothing";
                 return was == isNow ? null : path == "recipe" ? "the recipe's text" : $"{path} was {was}, is {isNow}";

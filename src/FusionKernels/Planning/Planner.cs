@@ -93,7 +93,8 @@ internal sealed class Planner
         if (slice.Sources.GroupBy(m => Spelt(m.Path)).FirstOrDefault(g => g.Count() > 1) is { } twice)
             throw new MergeException(MergeError.Recipe, $"the model '{twice.Last().Path}' is listed twice");
         string? basePath = slice.BaseModel ?? _recipe.BaseModel;
-        RecipeModel? listed = slice.Sources.FirstOrDefault(m => basePath is not null && Spelt(m.Path) == Spelt(basePath));
+        RecipeModel? listed = basePath is null ? null
+            : slice.Sources.FirstOrDefault(m => Spelt(m.Path) == Spelt(basePath));
         if (_method.Base == BaseUse.Required && basePath is null)
             throw new MergeException(MergeError.Recipe, $"{_method.Name} needs a 'base_model'");
         bool isOrigin = basePath is not null && _method.Base is BaseUse.Required or BaseUse.Optional;

@@ -211,7 +211,8 @@ public static class RecipeReader
         // A key that begins with "x-" is the author's own: a place for anchors.
         public void RefuseUnknown(IReadOnlyList<(string Key, YamlNode Value)> keys, string[] known, string where)
         {
-            foreach (var (key, value) in keys.Where(k => !known.Contains(k.Key) && !k.Key.StartsWith("x-", StringComparison.Ordinal)))
+            var others = keys.Where(k => !k.Key.StartsWith("x-", StringComparison.Ordinal));
+            foreach (var (key, value) in others.Where(k => !known.Contains(k.Key)))
             {
                 string aside = value.HoldsAnchor ? "; a key for what is only repeated elsewhere begins with 'x-'" : "";
                 Forgive(value, $"'{key}' is no key of {where}{Spelling.Suggest(key, known)}{aside}");
