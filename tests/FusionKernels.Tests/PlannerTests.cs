@@ -96,6 +96,20 @@ public class PlannerTests
         Planned(Linear("m0", "m1"), $"{{{first}}}", $"{{{second}}}").Warnings,
         Is.EqualTo(new[] { $"config.json: '{first.Split('"')[1]}' is {value} in m0 and {other} in m1" }));
 
+    [Test]
+    public void A_stack_of_layers_of_other_shapes_is_warned_of_unless_a_model_has_them_all()
+    {
+        MemoryTensor Layer(int number, params float[] values) =>
+            ToyModels.F32($"model.layers.{number}.w", [values.Length], values);
+        var stack = Recipe.For("passthrough").AddSlice(new RecipeModel("m0") { Layers = (0, 2) })
+            .AddSlice(new RecipeModel("m1") { Layers = (0, 1) });
+        MemoryTensor[] narrow = [Layer(0, 1, 2), Layer(1, 3, 4)], wide = [Layer(0, 1, 2, 3)];
+        Assert.That(
+            Warnings(stack, Models([], narrow, wide)),
+            Is.EqualTo(new[] { "the layers hardly fit together: their 'w' is [2] or [3]" }));
+        Assert.That(Warnings(stack, Models([], [narrow[0], Layer(1, 5, 6, 7)], wide)), Is.Empty);
+    }
+
     [TestCase("{}", """{"num_attention_heads": 8}""")]
     [TestCase("""{"intermediate_size": [4, 5]}""", """{"intermediate_size": [4, 6]}""")]
     [TestCase("""{"rope_theta": 10000.0, "rope_scaling": null}""", """{"rope_theta": 10000, "hidden_size": 8}""")]

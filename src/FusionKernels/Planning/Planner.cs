@@ -194,8 +194,10 @@ internal sealed class Planner
         RefuseIntermediates(tensors.Values, _options);
         _warnings.AddRange(_method.Warnings(tensors.Values.Where(t => !t.IsCopy)));
         _warnings.AddRange(IdleFilters(tensors.Values));
-        if (MixedDtypes(tensors.Values) is { } mixed)
-            _warnings.Add(mixed);
+        if (MixedDtypes(tensors.Values) is { } dtypes)
+            _warnings.Add(dtypes);
+        if (_recipe.Slices.Count > 0 && MixedShapes(tensors.Values) is { } shapes)
+            _warnings.Add(shapes);
         _warnings.AddRange(ModelAgreement.Warnings(_models.Values, _recipe, _options.Lenient));
         var draft = _method.Arrange(new MergeDraft
         {
@@ -266,6 +268,24 @@ internal sealed class Planner
             + "'dtype' gives all tensors one";
 
         static SortedSet<Dtype> Floating(IEnumerable<Dtype> dtypes) => [.. dtypes.Where(d => Elements.Of(d) is not null)];
+    }
+
+    // So may layers differ in shape.
+    private string? MixedShapes(IEnumerable<PlannedTensor> tensors)
+    {
+        foreach (var layers in tensors.GroupBy(t => Within(t.Spec.Name)).Where(g => g.Key is not null))
+        {
+            string[] written = [.. layers.Select(t => Text(t.Spec.Shape)).Distinct()];
+            bool isNew = written.Length > 1 && _models.Values.All(m => written.Except(
+                m.Input.Tensors.Where(t => Within(t.Name) == layers.Key).Select(t => Text(t.Shape))).Any());
+            if (isNew)
+                return $"the layers hardly fit together: their '{layers.Key}' is {string.Join(" or ", written)}";
+        }
+
+        return null;
+
+        static string? Within(string name) => TensorNames.Block(name)?.Within;
+        static string Text(IReadOnlyList<long> shape) => $"[{string.Join(", ", shape)}]";
     }
 
     /// <summary>Refuses steps whose tensors do not fit in memory while what is computed from them is merged.</summary>
