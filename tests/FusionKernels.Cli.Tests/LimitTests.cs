@@ -8,7 +8,7 @@ namespace FusionKernels.Cli.Tests;
 [Platform("Linux")]
 public sealed class LimitTests : IDisposable
 {
-    private const int Layers = 16, Width = 512;
+    private const int Layers = 48, Width = 512;
     private readonly TemporaryFolder _folder = new();
     private readonly List<string> _mounts = [];
     private string _recipe = null!;
@@ -38,7 +38,7 @@ public sealed class LimitTests : IDisposable
     public void A_disk_that_fills_up_midway_keeps_what_is_finished_and_the_rerun_goes_on()
     {
         Tool.Run(MergeInto(_folder["undisturbed"])).Succeeds();
-        string disk = Mount("filling", "size=24m"), filler = Path.Combine(disk, "filler");
+        string disk = Mount("filling", "size=72m"), filler = Path.Combine(disk, "filler");
         string output = Path.Combine(disk, "out");
         var merge = Tool.Start([.. MergeInto(output), "--json"]);
         Tool.WaitForShard(merge, 3);
