@@ -97,7 +97,7 @@ internal sealed unsafe partial class CpuStream<T>
             TWide lower = TWide.Load(sums + strip), upper = TWide.Load(sums + strip + TWide.Count);
             for (nint i = strip; i < rows; i += Reduction.Lanes)
             {
-                T magnitude = T.Abs(Delta<TData, TBase, T>(data, basis, i));
+                T magnitude = T.Abs(DeltaTile.Load<TData, TBase, T>(data, basis, i));
                 lower += TWide.WidenLower(magnitude);
                 upper += TWide.WidenUpper(magnitude);
             }
@@ -107,7 +107,7 @@ internal sealed unsafe partial class CpuStream<T>
         }
 
         for (nint i = rows; i < length; i++)
-            sums[i - rows] += F32x1.Abs(Delta<TData, TBase, F32x1>(data, basis, i)).Value;
+            sums[i - rows] += F32x1.Abs(DeltaTile.Load<TData, TBase, F32x1>(data, basis, i)).Value;
     }
 
     // And besides it scale * (mask * delta), each operation rounded.
@@ -125,7 +125,7 @@ internal sealed unsafe partial class CpuStream<T>
             TWide lower2 = TWide.Load(masked + strip), upper2 = TWide.Load(masked + strip + TWide.Count);
             for (nint i = strip; i < rows; i += Reduction.Lanes)
             {
-                T delta = Delta<TData, TBase, T>(data, basis, i);
+                T delta = DeltaTile.Load<TData, TBase, T>(data, basis, i);
                 T magnitude = T.Abs(delta), kept = T.Abs(Scaled(delta, bits, i, scale));
                 lower += TWide.WidenLower(magnitude);
                 upper += TWide.WidenUpper(magnitude);
@@ -141,20 +141,10 @@ internal sealed unsafe partial class CpuStream<T>
 
         for (nint i = rows; i < length; i++)
         {
-            F32x1 delta = Delta<TData, TBase, F32x1>(data, basis, i);
+            F32x1 delta = DeltaTile.Load<TData, TBase, F32x1>(data, basis, i);
             whole[i - rows] += F32x1.Abs(delta).Value;
             masked[i - rows] += F32x1.Abs(Scaled(delta, bits, i, scale)).Value;
         }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TLanes Delta<TData, TBase, TLanes>(byte* data, byte* basis, nint i)
-        where TData : struct, ICodec
-        where TBase : struct, ICodec
-        where TLanes : struct, ICpuLanes<TLanes>
-    {
-        TLanes value = Codec.Load<TData, TLanes>(data + (i * TData.Size));
-        return basis == null ? value : value - Codec.Load<TBase, TLanes>(basis + (i * TBase.Size));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

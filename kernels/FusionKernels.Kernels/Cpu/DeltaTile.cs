@@ -40,6 +40,20 @@ internal static unsafe class DeltaTile
             Codec.Select(data.Type, ref differences);
     }
 
+    /// <summary>Elements from <paramref name="i"/> on minus the base's, straight from storage.</summary>
+    /// <param name="data">The model's elements.</param>
+    /// <param name="basis">The base's, or <c>null</c>.</param>
+    /// <param name="i">The first element.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TLanes Load<TData, TBase, TLanes>(byte* data, byte* basis, nint i)
+        where TData : struct, ICodec
+        where TBase : struct, ICodec
+        where TLanes : struct, ICpuLanes<TLanes>
+    {
+        TLanes value = Codec.Load<TData, TLanes>(data + (i * TData.Size));
+        return basis == null ? value : value - Codec.Load<TBase, TLanes>(basis + (i * TBase.Size));
+    }
+
     private readonly struct LineDifferences<T>(
         Operand data, Operand origin, nint stride, int lines, int length, float* tile, nint tileStride)
         : ICodecAction, ICodecPairAction

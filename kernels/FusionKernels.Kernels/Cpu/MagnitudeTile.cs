@@ -49,9 +49,9 @@ internal static unsafe class MagnitudeTile
         {
             int i = 0;
             for (; i <= length - T.Count; i += T.Count)
-                T.Store(Magnitude<TData, TBase, T>(data, basis, i), (byte*)(magnitudes + i), sizeof(uint));
+                T.Store(T.Abs(DeltaTile.Load<TData, TBase, T>(data, basis, i)), (byte*)(magnitudes + i), sizeof(uint));
             for (; i < length; i++)
-                F32x1.Store(Magnitude<TData, TBase, F32x1>(data, basis, i), (byte*)(magnitudes + i), sizeof(uint));
+                F32x1.Store(F32x1.Abs(DeltaTile.Load<TData, TBase, F32x1>(data, basis, i)), (byte*)(magnitudes + i), sizeof(uint));
         }
     }
 
@@ -85,24 +85,12 @@ internal static unsafe class MagnitudeTile
         nint i = first;
         for (; i <= length - T.Count; i += T.Count)
         {
-            T magnitude = Magnitude<TData, TBase, T>(data, basis, i);
+            T magnitude = T.Abs(DeltaTile.Load<TData, TBase, T>(data, basis, i));
             above += BitOperations.PopCount(T.BitsGreater(magnitude, highest));
             within += T.PackOffsets(magnitude, lowest, span, offsets + within);
         }
 
         *found = (above, within);
         return (int)i;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static T Magnitude<TData, TBase, T>(byte* data, byte* basis, nint i)
-        where TData : struct, ICodec
-        where TBase : struct, ICodec
-        where T : struct, ICpuLanes<T>
-    {
-        T value = Codec.Load<TData, T>(data + (i * TData.Size));
-        if (basis != null)
-            value -= Codec.Load<TBase, T>(basis + (i * TBase.Size));
-        return T.Abs(value);
     }
 }
