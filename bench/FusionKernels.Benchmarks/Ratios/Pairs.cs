@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace FusionKernels.Benchmarks.Ratios;
 
 /// <summary>Times of an anchor and of ours, taken by turns so that both see the same state of the machine.</summary>
@@ -20,6 +22,21 @@ internal sealed record Pairs(double[] Anchor, double[] Ours)
         for (int i = 0; i < count; i++)
             (pairs.Anchor[i], pairs.Ours[i]) = (AfterPause(anchor), AfterPause(ours));
         return pairs;
+    }
+
+    /// <summary>
+    /// Seconds of a run, after one that is not counted: it wakes the threads, which takes a tick of the system's clock
+    /// now and then.
+    /// </summary>
+    /// <param name="run">What is timed.</param>
+    /// <param name="repetitions">How many runs the mean is of.</param>
+    public static double Seconds(Action run, int repetitions = 1)
+    {
+        run();
+        var watch = Stopwatch.StartNew();
+        for (int i = 0; i < repetitions; i++)
+            run();
+        return watch.Elapsed.TotalSeconds / repetitions;
     }
 
     private static double AfterPause(Func<double> run)

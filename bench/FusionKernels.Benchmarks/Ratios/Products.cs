@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using FusionKernels.Kernels;
 using FusionKernels.Kernels.Cpu;
 
@@ -56,8 +55,8 @@ internal static unsafe class Products
             float* a = (float*)left.View.Data.Address, b = (float*)right.View.Data.Address;
             float* c = (float*)expected.View.Data.Address;
             var pairs = Pairs.Measure(
-                () => Time(() => OpenBlas.Multiply(m, n, k, a, b, c)),
-                () => Time(() => team.Multiply(operand, right.View, actual.View)));
+                () => Pairs.Seconds(() => OpenBlas.Multiply(m, n, k, a, b, c), Repetitions),
+                () => Pairs.Seconds(() => team.Multiply(operand, right.View, actual.View), Repetitions));
             Check(product, expected, actual);
             double ours = Pairs.Median(pairs.Ours), anchor = Pairs.Median(pairs.Anchor);
             double flops = 2e-9 * m * n * k;
@@ -65,16 +64,6 @@ internal static unsafe class Products
                 + $"OpenBLAS {flops / anchor:F0} (best {flops / pairs.Anchor.Min():F0})");
             return new Ratio($"gemm/{product.Name}", ours, "OpenBLAS sgemm", anchor, product.Delta ? null : 1);
         }
-    }
-
-    // The first one wakes the threads, which takes a tick of the system's clock now and then.
-    private static double Time(Action product)
-    {
-        product();
-        var watch = Stopwatch.StartNew();
-        for (int i = 0; i < Repetitions; i++)
-            product();
-        return watch.Elapsed.TotalSeconds / Repetitions;
     }
 
     /// <summary>Standard normals.</summary>

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Numerics;
 using FusionKernels.Kernels;
 using FusionKernels.Kernels.Cpu;
@@ -45,8 +44,8 @@ internal static unsafe class Sketches
             };
             nint low = (nint)basis, high = (nint)tuned;
             var pairs = Pairs.Measure(
-                () => Time(() => expected = Compose(threads, (ushort*)low, (ushort*)high, delta, sketch)),
-                () => Time(() =>
+                () => Pairs.Seconds(() => expected = Compose(threads, (ushort*)low, (ushort*)high, delta, sketch)),
+                () => Pairs.Seconds(() =>
                 {
                     using RandomizedSvd svd = RandomizedSvd.Factor(team, operand, Rank, options);
                     captured = svd.CapturedEnergy;
@@ -134,13 +133,4 @@ internal static unsafe class Sketches
     }
 
     private static float* Data(DenseMatrix<float> matrix) => (float*)matrix.View.Data.Address;
-
-    // The first one wakes the threads.
-    private static double Time(Action run)
-    {
-        run();
-        var watch = Stopwatch.StartNew();
-        run();
-        return watch.Elapsed.TotalSeconds;
-    }
 }
