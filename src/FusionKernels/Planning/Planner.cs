@@ -262,9 +262,9 @@ internal sealed class Planner
     private string? MixedDtypes(IEnumerable<PlannedTensor> tensors)
     {
         var written = Floating(tensors.Select(t => t.Spec.Dtype));
-        bool isNew = _models.Values.All(m => !written.IsSubsetOf(Floating(m.Input.Tensors.Select(t => t.Dtype))));
-        return written.Count < 2 || !isNew ? null
-            : $"the output is partly {string.Join(", partly ", written.Select(d => d.WireName()))}, as the models are; "
+        if (written.Count < 2 || _models.Values.Any(m => written.IsSubsetOf(Floating(m.Input.Tensors.Select(t => t.Dtype)))))
+            return null;
+        return $"the output is partly {string.Join(", partly ", written.Select(d => d.WireName()))}, as the models are; "
             + "'dtype' gives all tensors one";
 
         static SortedSet<Dtype> Floating(IEnumerable<Dtype> dtypes) => [.. dtypes.Where(d => Elements.Of(d) is not null)];
