@@ -51,7 +51,9 @@ internal static unsafe class DeltaTile
         where TLanes : struct, ICpuLanes<TLanes>
     {
         TLanes value = Codec.Load<TData, TLanes>(data + (i * TData.Size));
-        return basis == null ? value : value - Codec.Load<TBase, TLanes>(basis + (i * TBase.Size));
+        if (basis != null)
+            value -= Codec.Load<TBase, TLanes>(basis + (i * TBase.Size));
+        return value;
     }
 
     private readonly struct LineDifferences<T>(

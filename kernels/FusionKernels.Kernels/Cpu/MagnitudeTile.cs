@@ -49,10 +49,14 @@ internal static unsafe class MagnitudeTile
         {
             int i = 0;
             for (; i <= length - T.Count; i += T.Count)
-                T.Store(T.Abs(DeltaTile.Load<TData, TBase, T>(data, basis, i)), (byte*)(magnitudes + i), sizeof(uint));
+                Put(DeltaTile.Load<TData, TBase, T>(data, basis, i), magnitudes + i);
             for (; i < length; i++)
-                F32x1.Store(F32x1.Abs(DeltaTile.Load<TData, TBase, F32x1>(data, basis, i)), (byte*)(magnitudes + i), sizeof(uint));
+                Put(DeltaTile.Load<TData, TBase, F32x1>(data, basis, i), magnitudes + i);
         }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void Put<TLanes>(TLanes delta, uint* target)
+            where TLanes : struct, ICpuLanes<TLanes> => TLanes.Store(TLanes.Abs(delta), (byte*)target, sizeof(uint));
     }
 
     private readonly struct Bracket<T>(
